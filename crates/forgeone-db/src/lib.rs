@@ -1,0 +1,1 @@
+//! ForgeOne DB.
