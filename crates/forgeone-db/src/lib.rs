@@ -1,1 +1,11 @@
 //! ForgeOne DB.
+
+// Layers that nothing public uses yet are built from the bottom up.
+#![allow(dead_code, unused_imports, reason = "TEMPORARY: removed when the facade stands")]
+
+pub mod environment;
+
+pub(crate) mod codec;
+pub(crate) mod crypto;
+
+pub use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};

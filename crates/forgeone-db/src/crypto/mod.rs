@@ -1,0 +1,11 @@
+//! The one place where bytes are sealed and opened.
+//!
+//! Absent on purpose: where keys are kept between runs (the store's directory) and what the sealed
+//! bytes mean.
+
+mod aead;
+mod piece;
+
+pub(crate) use piece::{
+    Binding, DomainKey, KeyId, Lineage, PREFIX_BYTES_MAX, PieceKey, PieceType, TAG_BYTES, Tag,
+};

@@ -1,0 +1,98 @@
+//! Sealed units must open only in their own place, under their own key, unchanged.
+
+use super::{Binding, DomainKey, KeyId, Lineage, PieceKey, PieceType};
+use crate::codec::{Compression, Cursor};
+use crate::environment::SystemEnvironment;
+use forgeone_db_engine::{ErrorKind, Result};
+
+const PLACE: Binding = Binding {
+    lineage: Lineage { store_id: [7; 16], epoch: 1 },
+    subject: 1024,
+    first: 10,
+    last: 19,
+    compression: Compression::Zstd,
+};
+
+fn sealed(domain: &DomainKey) -> (Vec<u8>, Vec<u8>, super::Tag) {
+    let key = PieceKey::create(domain, PieceType::Segment, &SystemEnvironment::new()).unwrap();
+    let mut unit = b"ten records".to_vec();
+    let tag = key.seal(3, &PLACE, &mut unit).unwrap();
+    (key.prefix().to_vec(), unit, tag)
+}
+
+fn open(
+    domain: &DomainKey,
+    place: &Binding,
+    (prefix, unit, tag): &(Vec<u8>, Vec<u8>, super::Tag),
+) -> Result<Vec<u8>> {
+    PieceKey::read(domain, PieceType::Segment, &mut Cursor::new(prefix))?.open(3, place, unit, tag)
+}
+
+fn domains() -> [DomainKey; 2] {
+    [DomainKey::none(), DomainKey::new(KeyId(5), [9; 32])]
+}
+
+#[test]
+fn a_unit_comes_back() {
+    for domain in domains() {
+        assert_eq!(open(&domain, &PLACE, &sealed(&domain)).unwrap(), b"ten records");
+    }
+}
+
+#[test]
+fn a_unit_does_not_open_in_another_place() {
+    let places = [
+        Binding { subject: 1025, ..PLACE },
+        Binding { first: 9, ..PLACE },
+        Binding { last: 20, ..PLACE },
+        Binding { compression: Compression::None, ..PLACE },
+        Binding { lineage: Lineage { epoch: 2, ..PLACE.lineage }, ..PLACE },
+        Binding { lineage: Lineage { store_id: [8; 16], ..PLACE.lineage }, ..PLACE },
+    ];
+    for domain in domains() {
+        for place in &places {
+            let error = open(&domain, place, &sealed(&domain)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    for domain in domains() {
+        let original = sealed(&domain);
+        let lens = [original.0.len(), original.1.len(), original.2.len()];
+        for bit in 0..lens.iter().sum::<usize>() * 8 {
+            let mut bent = original.clone();
+            let byte = bit / 8;
+            if byte < lens[0] {
+                bent.0[byte] ^= 1 << (bit % 8);
+            } else if byte < lens[0] + lens[1] {
+                bent.1[byte - lens[0]] ^= 1 << (bit % 8);
+            } else {
+                bent.2[byte - lens[0] - lens[1]] ^= 1 << (bit % 8);
+            }
+            let kind = open(&domain, &PLACE, &bent).unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Corrupt | ErrorKind::UpgradeRequired), "bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn a_checksum_is_not_taken_for_a_seal() {
+    let plain = sealed(&DomainKey::none());
+    let error = open(&DomainKey::new(KeyId::NONE, [9; 32]), &PLACE, &plain).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn two_pieces_never_share_a_key() {
+    let domain = DomainKey::new(KeyId(5), [9; 32]);
+    assert_ne!(sealed(&domain).1, sealed(&domain).1);
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let printed = format!("{:?}", DomainKey::new(KeyId(5), [0xab; 32]));
+    assert!(!printed.contains("171") && !printed.contains("ab"));
+}
