@@ -5,7 +5,9 @@
 
 mod aead;
 mod piece;
+mod value;
 
 pub(crate) use piece::{
     Binding, DomainKey, KeyId, Lineage, PREFIX_BYTES_MAX, PieceKey, PieceType, TAG_BYTES, Tag,
 };
+pub(crate) use value::{Place, open_value, seal_value};

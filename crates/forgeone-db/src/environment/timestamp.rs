@@ -36,11 +36,11 @@ impl Timestamp {
     }
 
     /// The inverse of [`to_ordered_bytes`](Self::to_ordered_bytes).
+    #[expect(clippy::cast_possible_truncation, reason = "twelve bytes: 64 bits above 32")]
     pub fn from_ordered_bytes(bytes: [u8; 12]) -> Self {
-        let (seconds, nanos) = bytes.split_at(8);
-        let seconds = u64::from_be_bytes(seconds.try_into().expect("8 of 12 bytes"));
-        let nanos = u32::from_be_bytes(nanos.try_into().expect("4 of 12 bytes"));
-        Self { seconds: (seconds ^ (1 << 63)).cast_signed(), nanos }
+        let wide = bytes.iter().fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
+        let seconds = (wide >> 32) as u64 ^ (1 << 63);
+        Self { seconds: seconds.cast_signed(), nanos: (wide & 0xffff_ffff) as u32 }
     }
 }
 

@@ -1,0 +1,375 @@
+//! Appending blocks and installing manifests, one at a time, each with the head that names it.
+
+use super::block::{Block, BlockContext, BlockDraft, ChainPosition, Hash, NO_HASH};
+use super::head::Head;
+use super::manifest::Manifest;
+use super::topic_table::TopicTable;
+use crate::codec::corrupt;
+use crate::crypto::{DomainKey, Lineage};
+use crate::environment::Environment;
+use bytes::Bytes;
+use forgeone_db_engine::{
+    Batch, ClosedReason, DatabaseName, Direction, Durability, Engine, Entry, Error, ErrorKind,
+    KeyRange, Outcome, Projection, Read, Result, TableName,
+};
+use futures::lock::Mutex;
+use std::sync::Arc;
+
+const HEAD_KEY: &[u8] = &[0]; // on-disk
+/// Bytes of blocks that one read asks for while the tail is loaded.
+const TAIL_PAGE_BYTES: u64 = 4 << 20;
+
+/// The tables that every database has.
+#[derive(Debug, Clone)]
+pub(crate) struct Tables {
+    pub(crate) commits: TableName,
+    pub(crate) head: TableName,
+    pub(crate) checkpoints: TableName,
+}
+
+impl Tables {
+    pub(crate) fn new() -> Self {
+        let name = |name| TableName::new(name).expect("the name is legal");
+        Self { commits: name("commits"), head: name("head"), checkpoints: name("checkpoints") }
+    }
+}
+
+/// What the log of one database stands on.
+#[derive(Debug, Clone)]
+pub(crate) struct LogContext {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) database: DatabaseName,
+    pub(crate) durability: Durability,
+    pub(crate) system: DomainKey,
+    pub(crate) lineage: Lineage,
+    pub(crate) keyring: u64,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) topics: Arc<TopicTable>,
+    pub(crate) tables: Tables,
+}
+
+/// What opening found.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) head: Head,
+    pub(crate) manifest: Manifest,
+    /// The blocks that the manifest does not cover, in order.
+    pub(crate) tail: Vec<Block>,
+    stored_head: Bytes,
+}
+
+/// The log of one database, open for writing.
+#[derive(Debug)]
+pub(crate) struct CommitLog {
+    context: LogContext,
+    state: Mutex<LogState>,
+}
+
+#[derive(Debug)]
+struct LogState {
+    head: Head,
+    /// The head as stored, which the next commit demands to find; empty before the first.
+    stored: Bytes,
+}
+
+impl LogContext {
+    fn block_context(&self) -> BlockContext<'_> {
+        BlockContext {
+            database: self.database.as_str(),
+            system: &self.system,
+            lineage: self.lineage,
+            environment: &*self.environment,
+        }
+    }
+
+    async fn get(&self, table: &TableName, key: &[u8]) -> Result<Option<Bytes>> {
+        let request = Read::get(table, Bytes::copy_from_slice(key));
+        let values = self.engine.read(&self.database, request).await?.into_values()?;
+        values.into_iter().next().ok_or_else(|| corrupt("the engine answered no get"))
+    }
+
+    /// Adds where it happened to an error.
+    pub(crate) fn locate(&self, error: Error) -> Error {
+        if error.get("database").is_some() { error } else { error.with("database", &self.database) }
+    }
+
+    /// The present head, or `None` if the database was never written to.
+    ///
+    /// # Errors
+    /// `Corrupt` when the head is not authentic, or missing while blocks are there.
+    pub(crate) async fn load_head(&self) -> Result<Option<(Head, Bytes)>> {
+        let Some(stored) = self.get(&self.tables.head, HEAD_KEY).await? else {
+            return if self.scan(&self.tables.commits, 0, Projection::Keys, 1).await?.0.is_empty() {
+                Ok(None)
+            } else {
+                Err(self.locate(corrupt("the head is missing while blocks are there")))
+            };
+        };
+        let head = Head::open(&self.system, self.lineage, self.database.as_str(), &stored)
+            .map_err(|error| self.locate(error))?;
+        if head.keyring > self.keyring {
+            return Err(self.locate(corrupt("the keyring is older than the data; restore both")));
+        }
+        Ok(Some((head, stored)))
+    }
+
+    /// Reads head, manifest and tail, and checks that they are one chain that ends where the head
+    /// says. `None` if the database was never written to.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the database and the block, when a link is missing, old or not authentic.
+    pub(crate) async fn load(&self) -> Result<Option<Loaded>> {
+        let Some((head, stored_head)) = self.load_head().await? else { return Ok(None) };
+        let manifest = self.load_manifest(&head).await.map_err(|error| self.locate(error))?;
+        for topic in &manifest.topics {
+            self.topics.introduce(topic);
+        }
+        let tail = self
+            .load_blocks(manifest.covers, manifest.covers_hash, &head, true)
+            .await
+            .map_err(|error| self.locate(error))?;
+        Ok(Some(Loaded { head, manifest, tail, stored_head }))
+    }
+
+    /// The manifest that `head` names.
+    pub(crate) async fn load_manifest(&self, head: &Head) -> Result<Manifest> {
+        if head.manifest == 0 {
+            return Ok(Manifest::empty(self.database.as_str()));
+        }
+        let key = head.manifest.to_be_bytes();
+        let stored = self.get(&self.tables.checkpoints, &key).await?.ok_or_else(|| {
+            corrupt("the live manifest is missing").with("manifest", head.manifest)
+        })?;
+        if blake3::hash(&stored) != head.manifest_hash {
+            return Err(corrupt("the live manifest is not the one that the head names")
+                .with("manifest", head.manifest));
+        }
+        let place = (self.database.as_str(), head.manifest);
+        Manifest::open(&self.system, self.lineage, place, &stored)
+    }
+
+    /// Reads the blocks after `after` up to the head. With `to_the_end`, demands that no block
+    /// stands behind the head.
+    ///
+    /// # Errors
+    /// `Corrupt` for a missing, foreign or unlinked block.
+    pub(crate) async fn load_blocks(
+        &self,
+        after: u64,
+        mut previous: Hash,
+        head: &Head,
+        to_the_end: bool,
+    ) -> Result<Vec<Block>> {
+        let mut blocks = Vec::new();
+        let mut next = after + 1;
+        let mut more = true;
+        while more && (to_the_end || next <= head.number) {
+            let (entries, rest) =
+                self.scan(&self.tables.commits, next, Projection::Entries, 256).await?;
+            more = rest;
+            for entry in entries {
+                if next > head.number && !to_the_end {
+                    return Ok(blocks);
+                }
+                if *entry.key != next.to_be_bytes() || next > head.number {
+                    return Err(corrupt("a block is missing, or one stands behind the head")
+                        .with("commit", next));
+                }
+                let block = self
+                    .block_context()
+                    .open(next, &entry.value, &self.topics)
+                    .map_err(|error| error.with("commit", next))?;
+                if block.previous != previous {
+                    return Err(corrupt("a block does not follow the one before it")
+                        .with("commit", next));
+                }
+                previous = block.hash;
+                next += 1;
+                blocks.push(block);
+            }
+        }
+        if next != head.number + 1 || previous != head.hash {
+            return Err(corrupt("the newest blocks are missing").with("commit", next));
+        }
+        Ok(blocks)
+    }
+
+    async fn scan(
+        &self,
+        table: &TableName,
+        from: u64,
+        projection: Projection,
+        entries_max: u32,
+    ) -> Result<(Vec<Entry>, bool)> {
+        let request = Read::Scan {
+            table: table.clone(),
+            range: KeyRange::from(from.to_be_bytes().to_vec()),
+            direction: Direction::Forward,
+            projection,
+            entries_max: entries_max.min(self.engine.capability().page_entries_max),
+            bytes_max: TAIL_PAGE_BYTES,
+        };
+        let page = self.engine.read(&self.database, request).await?.into_page()?;
+        Ok((page.entries, page.more))
+    }
+}
+
+impl CommitLog {
+    /// The log of a database that was loaded.
+    pub(crate) fn resume(context: LogContext, loaded: &Loaded) -> Self {
+        let state = LogState { head: loaded.head.clone(), stored: loaded.stored_head.clone() };
+        Self { context, state: Mutex::new(state) }
+    }
+
+    /// The log of a database that was never written to.
+    pub(crate) fn create(context: LogContext, term: u64) -> Self {
+        let head = Head {
+            database: context.database.to_string(),
+            number: 0,
+            hash: NO_HASH,
+            stamp: 0,
+            term,
+            manifest: 0,
+            manifest_hash: NO_HASH,
+            oldest: 1,
+            keyring: context.keyring,
+        };
+        Self { context, state: Mutex::new(LogState { head, stored: Bytes::new() }) }
+    }
+
+    pub(crate) fn context(&self) -> &LogContext {
+        &self.context
+    }
+
+    /// The head of the last successful commit.
+    pub(crate) async fn head(&self) -> Head {
+        self.state.lock().await.head.clone()
+    }
+
+    /// Raises the writer's term, so that the next commit fences any other writer.
+    pub(crate) async fn raise_term(&self, term: u64) {
+        let mut state = self.state.lock().await;
+        state.head.term = state.head.term.max(term);
+    }
+
+    /// Commits a block; returns it as a reader would see it.
+    ///
+    /// # Durability
+    /// The block and the head that names it are durable on return, at the context's level.
+    ///
+    /// # Errors
+    /// `Closed(Fenced)` when another writer has moved the head; what the engine returns otherwise.
+    /// After an error the log's own state is unchanged.
+    pub(crate) async fn append(&self, draft: BlockDraft) -> Result<Block> {
+        let mut state = self.state.lock().await;
+        let at = ChainPosition {
+            number: state.head.number + 1,
+            previous: state.head.hash,
+            term: state.head.term,
+            keyring: self.context.keyring,
+        };
+        let (stored, block) = self.context.block_context().seal(at, draft)?;
+        let head = Head {
+            number: block.number,
+            hash: block.hash,
+            stamp: block.stamp,
+            keyring: self.context.keyring,
+            ..state.head.clone()
+        };
+        let mut batch = Batch::new(self.context.database.clone());
+        batch.put(&self.context.tables.commits, block.number.to_be_bytes().to_vec(), stored);
+        self.commit_head(&mut state, head, batch).await?;
+        Ok(block)
+    }
+
+    /// Makes `manifest` the live one. Its pieces must have been written before, at any durability.
+    ///
+    /// # Durability
+    /// The manifest, and every piece written before it, are durable on return.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(crate) async fn install(&self, manifest: &Manifest) -> Result<()> {
+        let context = &self.context;
+        let stored =
+            manifest.seal(&context.system, context.lineage, &*context.environment)?;
+        let mut state = self.state.lock().await;
+        let head = Head {
+            manifest: manifest.number,
+            manifest_hash: blake3::hash(&stored).into(),
+            oldest: manifest.covers + 1,
+            ..state.head.clone()
+        };
+        let mut batch = Batch::new(context.database.clone());
+        batch.put(&context.tables.checkpoints, manifest.number.to_be_bytes().to_vec(), stored);
+        self.commit_head(&mut state, head, batch).await
+    }
+
+    async fn commit_head(
+        &self,
+        state: &mut LogState,
+        head: Head,
+        mut batch: Batch,
+    ) -> Result<()> {
+        let context = &self.context;
+        let stored: Bytes =
+            head.seal(&context.system, context.lineage, &*context.environment)?.into();
+        if state.stored.is_empty() {
+            batch.require_absent(&context.tables.head, HEAD_KEY);
+        } else {
+            batch.require_equals(&context.tables.head, HEAD_KEY, state.stored.clone());
+        }
+        batch.put(&context.tables.head, HEAD_KEY, stored.clone());
+        match context.engine.commit(batch, context.durability).await {
+            Ok(()) => {
+                state.head = head;
+                state.stored = stored;
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict => Err(Error::new(
+                ErrorKind::Closed(ClosedReason::Fenced),
+                "another writer has taken over; reopen the store",
+            )
+            .with("database", &context.database)
+            .with_outcome(Outcome::Rejected)
+            .with_source(error)),
+            Err(error) => Err(context.locate(error)),
+        }
+    }
+
+    /// Removes up to `count_max` blocks and manifests that nothing needs; says whether that was
+    /// all. Blocks from `oldest` on and the live manifest stay.
+    pub(crate) async fn drop_covered(&self, head: &Head) -> Result<()> {
+        let context = &self.context;
+        let limit = context.engine.capability().range_delete_entries_max;
+        for (table, end) in
+            [(&context.tables.commits, head.oldest), (&context.tables.checkpoints, head.manifest)]
+        {
+            loop {
+                let (entries, more) = context.scan(table, 0, Projection::Keys, limit).await?;
+                let end_key = end.to_be_bytes();
+                let old = entries.iter().take_while(|entry| *entry.key < end_key[..]).count();
+                if old == 0 {
+                    break;
+                }
+                let last_old = entries.get(old - 1).map(|entry| entry.key.clone());
+                let Some(last_old) = last_old else { break };
+                let stop = after(&last_old);
+                let mut batch = Batch::new(context.database.clone());
+                batch.delete_range(table, KeyRange::new(Bytes::new(), stop));
+                context.engine.commit(batch, Durability::None).await?;
+                if old < entries.len() || !more {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The key right behind `key`.
+fn after(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
+}

@@ -1,0 +1,39 @@
+//! The commit log of one database: sealed blocks in a chain, the head that names its end, and the
+//! manifest that names what older blocks were rewritten into.
+//!
+//! Absent on purpose: what sections hold (`stream` folds them) and when to write a checkpoint.
+
+mod block;
+mod commit_log;
+mod head;
+mod manifest;
+mod topic_table;
+
+pub(crate) use block::{Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness};
+pub(crate) use commit_log::{CommitLog, Loaded, LogContext, Tables};
+pub(crate) use head::Head;
+pub(crate) use manifest::{Manifest, SegmentRef};
+pub(crate) use topic_table::{KeyUnwrap, TOPIC_ID_MIN, TopicTable};
+
+use crate::codec::corrupt;
+use forgeone_db_engine::{Error, Result};
+
+/// Encodes a stored structure.
+pub(crate) fn to_cbor<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).expect("writing to memory does not fail")
+}
+
+/// Decodes an authenticated structure.
+///
+/// # Errors
+/// `Corrupt` if the bytes are not that structure.
+pub(crate) fn from_cbor<T: for<'b> minicbor::Decode<'b, ()>>(bytes: &[u8]) -> Result<T> {
+    minicbor::decode(bytes).map_err(|error| undecodable(&error))
+}
+
+fn undecodable(error: &minicbor::decode::Error) -> Error {
+    corrupt("an authentic value is not encoded as this version expects").with("cause", error)
+}
+
+#[cfg(test)]
+mod tests;
