@@ -8,6 +8,8 @@
 
 pub mod contract;
 pub mod error;
+pub mod memory;
+mod task;
 
 pub use contract::{
     Batch, BoxFuture, Capability, DatabaseName, Direction, Durability, Engine, Entry, KeyRange,
@@ -15,3 +17,4 @@ pub use contract::{
     Usage,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
+pub use memory::MemoryEngine;

@@ -7,5 +7,6 @@ pub mod environment;
 
 pub(crate) mod codec;
 pub(crate) mod crypto;
+pub(crate) mod piece;
 
 pub use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};

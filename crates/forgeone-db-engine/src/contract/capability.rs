@@ -23,7 +23,8 @@ pub struct Capability {
     pub value_bytes_preferred: u32,
     /// Operations and preconditions in one batch; at least 64.
     pub batch_operations_max: u32,
-    /// Bytes of keys and values in one batch; at least `value_bytes_max`.
+    /// Bytes of keys and values in one batch; at least `value_bytes_max + key_bytes_max`, so that
+    /// the largest entry can be put.
     pub batch_bytes_max: u64,
     /// Entries that one range delete may remove; at least 64.
     pub range_delete_entries_max: u32,

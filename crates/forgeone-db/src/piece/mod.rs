@@ -1,0 +1,145 @@
+//! Pieces: large sealed values, cut into parts that an engine stores well.
+//!
+//! Absent on purpose: what units and directories mean (segments and runs), which pieces are live
+//! (the manifest), and the choice of piece numbers.
+//!
+//! A piece is a stream of bytes in one table, under the keys `piece: u64 || part: u32`, every part
+//! but the last of exactly [`PART_BYTES`]. It holds one or more *members*, one after another; a
+//! member is sealed units and then its sealed directory, so that writing needs bounded memory.
+//! A [`PieceRef`] names a member with the hash of its directory, and the directory names every
+//! unit with its tag: whoever trusts the reference can trust, or refuse, every byte. The bytes
+//! are drawn in `docs/format.md`.
+
+mod cache;
+mod reader;
+mod writer;
+
+pub(crate) use cache::{Cache, CacheKey, MemberCache, UnitCache};
+pub(crate) use reader::{Member, PieceReader};
+pub(crate) use writer::{MemberWriter, PieceStats, PieceWriter};
+
+use crate::crypto::{PREFIX_BYTES_MAX, TAG_BYTES, Tag};
+use bytes::Bytes;
+use forgeone_db_engine::{
+    Batch, DatabaseName, Direction, Durability, Engine, Error, ErrorKind, KeyRange, Projection,
+    Read, Result, TableName,
+};
+use minicbor::{Decode, Encode};
+use std::sync::Arc;
+
+/// Bytes of every part but the last. Just under 64 KiB, because redb allocates powers of two.
+pub(crate) const PART_BYTES: usize = 65_000; // on-disk
+/// The unit number under which a member's directory is sealed. Units are numbered from 0.
+const DIRECTORY_COUNTER: u32 = u32::MAX; // on-disk
+/// What a directory record has besides prefix and directory: compression, two lengths, tag.
+const DIRECTORY_HEADER_BYTES: usize = 1 + 4 + 4 + TAG_BYTES; // on-disk
+/// Bytes of the largest directory, before compression.
+const DIRECTORY_BYTES_MAX: usize = 64 << 20; // on-disk
+/// Bytes of the largest directory record.
+const RECORD_BYTES_MAX: usize = PREFIX_BYTES_MAX + DIRECTORY_HEADER_BYTES + DIRECTORY_BYTES_MAX;
+
+/// The name of a member: where it lies, and the hash of its directory record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct PieceRef {
+    /// The piece's number in its table.
+    #[n(0)]
+    pub(crate) piece: u64,
+    /// Where in the piece the member's first unit starts.
+    #[n(1)]
+    pub(crate) offset: u64,
+    /// Bytes of all units; the directory record follows them.
+    #[n(2)]
+    pub(crate) units_bytes: u64,
+    /// Bytes of the directory record.
+    #[n(3)]
+    pub(crate) directory_bytes: u32,
+    /// BLAKE3-256 of the directory record, prefix included.
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub(crate) hash: [u8; 32],
+}
+
+impl PieceRef {
+    /// Bytes of the member: units and directory record.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.units_bytes.saturating_add(u64::from(self.directory_bytes))
+    }
+}
+
+/// Where a unit lies in its member, and the tag that proves it. Kept in the member's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct UnitRef {
+    /// Where the unit starts, counted from the member's start.
+    #[n(0)]
+    pub(crate) offset: u64,
+    /// Stored bytes of the unit.
+    #[n(1)]
+    pub(crate) len: u32,
+    /// Its tag or checksum.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) tag: Tag,
+}
+
+/// One table of pieces.
+#[derive(Debug, Clone)]
+struct PieceTable {
+    engine: Arc<dyn Engine>,
+    database: DatabaseName,
+    table: TableName,
+}
+
+impl PieceTable {
+    /// Says of an error which piece it is about.
+    fn locate(&self, error: Error, piece: u64) -> Error {
+        error.with("database", &self.database).with("table", &self.table).with("piece", piece)
+    }
+}
+
+/// The key of a part: `piece || part`, both big-endian.
+fn part_key(piece: u64, part: u32) -> Bytes {
+    let mut key = Vec::with_capacity(12);
+    key.extend_from_slice(&piece.to_be_bytes());
+    key.extend_from_slice(&part.to_be_bytes());
+    key.into()
+}
+
+/// Removes every part of a piece, in commits of bounded size. Nothing happens if there is none.
+/// The commits are not durable by themselves: after a crash parts may be back, as orphans.
+///
+/// # Errors
+/// As the engine's. What was removed until then stays removed; calling again goes on.
+pub(crate) async fn delete_piece(
+    engine: &dyn Engine,
+    database: &DatabaseName,
+    table: &TableName,
+    piece: u64,
+) -> Result<()> {
+    let capability = engine.capability();
+    let entries_max = capability.page_entries_max.min(capability.range_delete_entries_max);
+    let start = part_key(piece, 0);
+    let end = piece.checked_add(1).map(|next| part_key(next, 0));
+    loop {
+        let scan = Read::Scan {
+            table: table.clone(),
+            range: KeyRange { start: start.clone(), end: end.clone() },
+            direction: Direction::Forward,
+            projection: Projection::Keys,
+            entries_max,
+            bytes_max: 1 << 20,
+        };
+        let page = engine.read(database, scan).await?.into_page()?;
+        let Some(last) = page.entries.last() else { return Ok(()) };
+        let mut successor = last.key.to_vec();
+        successor.push(0);
+        let mut batch = Batch::new(database.clone());
+        batch.delete_range(table, KeyRange::new(start.clone(), successor));
+        engine.commit(batch, Durability::None).await?;
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fake_engine;
+#[cfg(test)]
+mod tests;
