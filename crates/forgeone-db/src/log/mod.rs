@@ -13,7 +13,7 @@ pub(crate) use block::{Block, BlockDraft, Hash, Section, SectionDraft, TopicIntr
 pub(crate) use commit_log::{CommitLog, Loaded, LogContext, Tables};
 pub(crate) use head::Head;
 pub(crate) use manifest::{Manifest, SegmentRef};
-pub(crate) use topic_table::{KeyUnwrap, TOPIC_ID_MIN, TopicTable};
+pub(crate) use topic_table::{KeyWrap, TOPIC_ID_MIN, TopicTable};
 
 use crate::codec::corrupt;
 use forgeone_db_engine::{Error, Result};

@@ -12,8 +12,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 /// Subjects below this are system topics and families, sealed under the system's key.
 pub(crate) const TOPIC_ID_MIN: u64 = 1024; // on-disk
 
-/// Opens wrapped domain keys.
-pub(crate) trait KeyUnwrap: Debug + Send + Sync {
+/// Makes, wraps and opens domain keys: the keyring, as the log sees it.
+pub(crate) trait KeyWrap: Debug + Send + Sync {
+    /// A fresh domain key under `id`, and the same wrapped for keeping.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no randomness.
+    fn create_key(&self, id: KeyId) -> Result<(DomainKey, Vec<u8>)>;
+
     /// # Errors
     /// `Corrupt` when the bytes are not a key wrapped by this store's keyring.
     fn unwrap_key(&self, wrapped: &[u8]) -> Result<DomainKey>;
@@ -29,14 +35,19 @@ pub(crate) struct TopicInfo {
 /// The topics of one database, by id.
 #[derive(Debug)]
 pub(crate) struct TopicTable {
-    unwrap: Arc<dyn KeyUnwrap>,
+    keys: Arc<dyn KeyWrap>,
     system: DomainKey,
     topics: RwLock<HashMap<u64, Arc<TopicInfo>>>,
 }
 
 impl TopicTable {
-    pub(crate) fn new(unwrap: Arc<dyn KeyUnwrap>, system: DomainKey) -> Self {
-        Self { unwrap, system, topics: RwLock::default() }
+    pub(crate) fn new(keys: Arc<dyn KeyWrap>, system: DomainKey) -> Self {
+        Self { keys, system, topics: RwLock::default() }
+    }
+
+    /// The keyring.
+    pub(crate) fn keys(&self) -> &dyn KeyWrap {
+        &*self.keys
     }
 
     /// Adds a topic; one that is known stays as it is.
@@ -75,7 +86,7 @@ impl TopicTable {
         if let Some(key) = topic.key.get() {
             return Ok(key.clone());
         }
-        let key = self.unwrap.unwrap_key(&topic.intro.wrapped_key)?;
+        let key = self.keys.unwrap_key(&topic.intro.wrapped_key)?;
         Ok(topic.key.get_or_init(|| key).clone())
     }
 }

@@ -1,0 +1,187 @@
+//! The index families of each kind of database: what they map, and in which table their runs lie.
+
+use super::record::Record;
+use crate::codec::{Cursor, put_varint};
+use crate::environment::Timestamp;
+use crate::index::{Family, FamilyId, FilterKey};
+use forgeone_db_engine::{Result, TableName};
+
+/// The system topic that carries changes of state.
+pub(crate) const SUBJECT_STATE: u64 = 1; // on-disk
+const FAMILY_TOPIC_NAMES: u64 = 16; // on-disk
+const FAMILY_COUNTERS: u64 = 17; // on-disk
+const FAMILY_IDS: u64 = 32; // on-disk
+const FAMILY_MARKERS: u64 = 33; // on-disk
+const FAMILY_LATE: u64 = 34; // on-disk
+
+/// What kind of records a topic has. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum TopicKind {
+    Events,
+    Logs,
+}
+
+impl TopicKind {
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Events => 1,
+            Self::Logs => 2,
+        }
+    }
+}
+
+/// The tables of one kind of database.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// Where segments lie.
+    pub(crate) segments: TableName,
+    families: Vec<Family>,
+}
+
+fn table(name: &str) -> TableName {
+    TableName::new(name).expect("the name is legal")
+}
+
+fn family(id: u64, table_name: &str, filter: FilterKey) -> Family {
+    Family { id: FamilyId(id), table: table(table_name), filter }
+}
+
+impl Layout {
+    /// The system database: topic names and counters.
+    pub(crate) fn system() -> Self {
+        Self {
+            segments: table("state"),
+            families: vec![
+                family(FAMILY_TOPIC_NAMES, "metadata", FilterKey::Whole),
+                family(FAMILY_COUNTERS, "metadata", FilterKey::None),
+            ],
+        }
+    }
+
+    /// A shard of events.
+    pub(crate) fn events() -> Self {
+        Self::records("events", "event_index")
+    }
+
+    fn records(segments: &str, index: &str) -> Self {
+        Self {
+            segments: table(segments),
+            families: vec![
+                family(FAMILY_IDS, index, FilterKey::Prefix(16)),
+                family(FAMILY_MARKERS, index, FilterKey::None),
+                family(FAMILY_LATE, index, FilterKey::None),
+            ],
+        }
+    }
+
+    pub(crate) fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    fn by_id(&self, id: u64) -> Result<&Family> {
+        self.families
+            .iter()
+            .find(|family| family.id == FamilyId(id))
+            .ok_or_else(|| crate::codec::corrupt("an index is unknown").with("family", id))
+    }
+
+    /// (kind, name) to topic.
+    pub(crate) fn topic_names(&self) -> Result<&Family> {
+        self.by_id(FAMILY_TOPIC_NAMES)
+    }
+
+    /// (id, topic) to sequence number.
+    pub(crate) fn ids(&self) -> Result<&Family> {
+        self.by_id(FAMILY_IDS)
+    }
+
+    /// (topic, marker, sequence number), without values.
+    pub(crate) fn markers(&self) -> Result<&Family> {
+        self.by_id(FAMILY_MARKERS)
+    }
+
+    /// (topic, time, sequence number) of late records, without values.
+    pub(crate) fn late(&self) -> Result<&Family> {
+        self.by_id(FAMILY_LATE)
+    }
+
+    pub(crate) fn counters(&self) -> Result<&Family> {
+        self.by_id(FAMILY_COUNTERS)
+    }
+}
+
+/// One entry of an index that follows from a record.
+pub(crate) type IndexEntry = (FamilyId, Vec<u8>, Vec<u8>);
+
+/// The index entries of a record.
+pub(crate) fn index_entries(subject: u64, sequence: u64, record: &Record) -> Vec<IndexEntry> {
+    let mut entries = Vec::with_capacity(1);
+    let mut value = Vec::with_capacity(5);
+    put_varint(&mut value, sequence);
+    entries.push((FamilyId(FAMILY_IDS), id_key(&record.id, subject), value));
+    if let Some(marker) = &record.marker {
+        entries.push((FamilyId(FAMILY_MARKERS), marker_key(subject, marker, sequence), Vec::new()));
+    }
+    if record.late {
+        let key = late_key(subject, record.time, sequence);
+        entries.push((FamilyId(FAMILY_LATE), key, Vec::new()));
+    }
+    entries
+}
+
+pub(crate) fn id_key(id: &[u8], subject: u64) -> Vec<u8> {
+    [id, &subject.to_be_bytes()].concat()
+}
+
+/// The topic and sequence number of an entry of the id index.
+pub(crate) fn parse_id_entry(key: &[u8], value: &[u8]) -> Result<(u64, u64)> {
+    let mut cursor = Cursor::new(key);
+    cursor.take(super::record::ID_BYTES)?;
+    let subject = cursor.u64()?;
+    cursor.finish()?;
+    Ok((subject, parse_sequence(value)?))
+}
+
+pub(crate) fn parse_sequence(value: &[u8]) -> Result<u64> {
+    let mut cursor = Cursor::new(value);
+    let sequence = cursor.varint()?;
+    cursor.finish()?;
+    Ok(sequence)
+}
+
+/// The marker ends with a zero byte, which no marker contains, so that one marker is never a
+/// prefix of another.
+pub(crate) fn marker_prefix(subject: u64, marker: &str) -> Vec<u8> {
+    [&subject.to_be_bytes()[..], marker.as_bytes(), &[0]].concat()
+}
+
+fn marker_key(subject: u64, marker: &str, sequence: u64) -> Vec<u8> {
+    [&marker_prefix(subject, marker)[..], &sequence.to_be_bytes()].concat()
+}
+
+pub(crate) fn late_key(subject: u64, time: Timestamp, sequence: u64) -> Vec<u8> {
+    [&subject.to_be_bytes()[..], &time.to_ordered_bytes(), &sequence.to_be_bytes()].concat()
+}
+
+/// The sequence number at the end of an index key.
+pub(crate) fn key_sequence(key: &[u8]) -> Result<u64> {
+    let tail = key.last_chunk().ok_or_else(|| crate::codec::corrupt("an index key is too short"))?;
+    Ok(u64::from_be_bytes(*tail))
+}
+
+/// The time and sequence number of an entry of the index of late records.
+pub(crate) fn parse_late_key(key: &[u8]) -> Result<(Timestamp, u64)> {
+    let mut cursor = Cursor::new(key);
+    cursor.u64()?;
+    let time = Timestamp::from_ordered_bytes(cursor.array()?);
+    let sequence = cursor.u64()?;
+    cursor.finish()?;
+    Ok((time, sequence))
+}
+
+/// The key of a topic in the directory: kinds apart, names in order.
+pub(crate) fn topic_name_key(kind: TopicKind, name: &str) -> Vec<u8> {
+    [&[kind.code()], name.as_bytes()].concat()
+}
+
+pub(crate) const COUNTER_NEXT_TOPIC: &[u8] = b"next_topic"; // on-disk

@@ -1,0 +1,150 @@
+//! A group being made: which records are new, which are duplicates, and what numbers they get.
+
+use super::committer::{Entry, Position};
+use super::directory::Topic;
+use super::families::SUBJECT_STATE;
+use super::record::{ID_BYTES, Record};
+use super::shard::Shard;
+use crate::environment::Timestamp;
+use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Records that one commit adds to one subject.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// `None` for the system topic of state changes.
+    pub(crate) topic: Option<Arc<Topic>>,
+    pub(crate) first: u64,
+    pub(crate) records: Vec<Record>,
+    time_max: Timestamp,
+}
+
+impl Draft {
+    fn push(&mut self, mut record: Record) -> u64 {
+        record.late = record.time < self.time_max;
+        self.time_max = self.time_max.max(record.time);
+        self.records.push(record);
+        self.first + self.records.len() as u64 - 1
+    }
+}
+
+type IdInTopic = (u64, [u8; ID_BYTES]);
+
+/// What a group has decided so far. One request's refusal leaves it as it was.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    drafts: HashMap<u64, Draft>,
+    ids: HashMap<IdInTopic, u64>,
+}
+
+/// What is to become of one entry.
+enum Fate {
+    New,
+    /// Same as the record of this number.
+    Duplicate(u64),
+    /// Same as an earlier entry of the request.
+    Repeat(usize),
+}
+
+impl Group {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// The drafts in the order of their subjects.
+    pub(crate) fn into_drafts(self) -> Vec<Draft> {
+        let mut drafts: Vec<Draft> = self.drafts.into_values().collect();
+        drafts.sort_unstable_by_key(Draft::subject);
+        drafts
+    }
+
+    fn draft(&mut self, subject: u64, topic: Option<Arc<Topic>>, shard: &Shard) -> &mut Draft {
+        self.drafts.entry(subject).or_insert_with(|| {
+            let (last, time_max) = shard.state().end_of(subject);
+            Draft { topic, first: last + 1, records: Vec::new(), time_max }
+        })
+    }
+
+    /// Adds changes of state.
+    pub(crate) fn add_state(&mut self, record: Record, shard: &Shard) -> Vec<Position> {
+        let sequence = self.draft(SUBJECT_STATE, None, shard).push(record);
+        vec![Position { sequence, duplicate: false }]
+    }
+
+    /// Adds one request's entries, all or none; `hits` has the number that the index knows for
+    /// each entry's id.
+    ///
+    /// # Errors
+    /// `Conflict` when an id is taken by other content; the group is then unchanged. What reading a
+    /// stored record returns.
+    pub(crate) async fn add(
+        &mut self,
+        entries: Vec<Entry>,
+        hits: &[Option<u64>],
+        shard: &Shard,
+    ) -> Result<Vec<Position>> {
+        let mut fates = Vec::with_capacity(entries.len());
+        let mut seen: HashMap<IdInTopic, usize> = HashMap::with_capacity(entries.len());
+        for (index, (entry, hit)) in entries.iter().zip(hits).enumerate() {
+            let key = (entry.topic.id, entry.record.id);
+            let fate = if let Some(sequence) = self.ids.get(&key) {
+                self.same_as_pending(entry, *sequence)?
+            } else if let Some(earlier) = seen.get(&key).copied() {
+                let original = entries.get(earlier).map(|entry| &entry.record);
+                same(entry, original, 0)?;
+                Fate::Repeat(earlier)
+            } else if let Some(sequence) = hit {
+                let stored = shard.record(entry.topic.id, *sequence).await?;
+                same(entry, Some(&stored), *sequence)?;
+                Fate::Duplicate(*sequence)
+            } else {
+                seen.insert(key, index);
+                Fate::New
+            };
+            fates.push(fate);
+        }
+        Ok(self.assign(entries, &fates, shard))
+    }
+
+    fn same_as_pending(&self, entry: &Entry, sequence: u64) -> Result<Fate> {
+        let pending = self.drafts.get(&entry.topic.id).and_then(|draft| {
+            let index = usize::try_from(sequence.checked_sub(draft.first)?).ok()?;
+            draft.records.get(index)
+        });
+        same(entry, pending, sequence)?;
+        Ok(Fate::Duplicate(sequence))
+    }
+
+    fn assign(&mut self, entries: Vec<Entry>, fates: &[Fate], shard: &Shard) -> Vec<Position> {
+        let mut positions: Vec<Position> = Vec::with_capacity(entries.len());
+        for (entry, fate) in entries.into_iter().zip(fates) {
+            let position = match fate {
+                Fate::Duplicate(sequence) => Position { sequence: *sequence, duplicate: true },
+                Fate::Repeat(earlier) => Position {
+                    sequence: positions.get(*earlier).map_or(0, |first| first.sequence),
+                    duplicate: true,
+                },
+                Fate::New => {
+                    let Entry { topic, record } = entry;
+                    let key = (topic.id, record.id);
+                    let sequence = self.draft(key.0, Some(topic), shard).push(record);
+                    self.ids.insert(key, sequence);
+                    Position { sequence, duplicate: false }
+                }
+            };
+            positions.push(position);
+        }
+        positions
+    }
+}
+
+fn same(entry: &Entry, original: Option<&Record>, sequence: u64) -> Result<()> {
+    if original.is_some_and(|original| original.same_content(&entry.record)) {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::Conflict, "the id is taken by an entry with other content")
+        .with("id", uuid::Uuid::from_bytes(entry.record.id))
+        .with("topic", &entry.topic.name);
+    Err(if sequence == 0 { error } else { error.with("sequence", sequence) })
+}

@@ -1,0 +1,96 @@
+//! The queue in front of a committer: bounded in bytes, taken whole.
+
+use super::notify::Notify;
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Bytes that may wait for a committer. A request that finds the queue empty is taken whatever its
+/// size.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+#[derive(Debug)]
+struct Waiting<T> {
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// Requests that wait for one committer.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    waiting: Mutex<Waiting<T>>,
+    arrived: Condvar,
+    room: Notify,
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Self {
+        let waiting = Waiting { items: VecDeque::new(), bytes: 0, closed: false };
+        Self { waiting: Mutex::new(waiting), arrived: Condvar::new(), room: Notify::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a request of `bytes`; waits while the queue is full. Once this returned, the request
+    /// is the committer's, whatever becomes of the caller.
+    ///
+    /// # Errors
+    /// `Closed(Shutdown)` when the queue is closed.
+    pub(crate) async fn push(&self, item: T, bytes: usize) -> Result<()> {
+        loop {
+            let seen = self.room.version();
+            {
+                let mut waiting = self.lock();
+                if waiting.closed {
+                    return Err(Error::new(
+                        ErrorKind::Closed(ClosedReason::Shutdown),
+                        "the store is closed; open it again",
+                    ));
+                }
+                if waiting.items.is_empty() || waiting.bytes + bytes <= QUEUE_BYTES_MAX {
+                    waiting.items.push_back((item, bytes));
+                    waiting.bytes += bytes;
+                    self.arrived.notify_one();
+                    return Ok(());
+                }
+            }
+            self.room.changed(seen).await;
+        }
+    }
+
+    /// Takes what is waiting, at most `bytes_max` of it but at least one request; waits for one.
+    /// `None` when the queue is closed and empty.
+    pub(crate) fn take(&self, bytes_max: usize) -> Option<Vec<T>> {
+        let mut waiting = self.lock();
+        while waiting.items.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let (mut taken, mut sum) = (Vec::new(), 0);
+        while let Some((_, bytes)) = waiting.items.front() {
+            if !taken.is_empty() && sum + bytes > bytes_max {
+                break;
+            }
+            if let Some((item, bytes)) = waiting.items.pop_front() {
+                sum += bytes;
+                waiting.bytes -= bytes;
+                taken.push(item);
+            }
+        }
+        drop(waiting);
+        self.room.notify();
+        Some(taken)
+    }
+
+    /// Refuses further requests; what waits is still taken.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+        self.room.notify();
+    }
+}

@@ -1,0 +1,451 @@
+//! One database as its readers see it: the newest records in memory, older ones in segments, and
+//! indexes over both.
+
+use super::change::decode_changes;
+use super::families::{IndexEntry, Layout, SUBJECT_STATE, index_entries};
+use super::notify::Notify;
+use super::record::{CommitMark, Record};
+use super::segment::{Chunk, Segment, SegmentCache};
+use super::tail::{Tail, TailSection, decode};
+use crate::codec::corrupt;
+use crate::environment::Timestamp;
+use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSource, Run, RunRef};
+use crate::log::{Block, Head, LogContext, Loaded, Manifest, SegmentRef, TOPIC_ID_MIN, Witness};
+use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
+use forgeone_db_engine::{ErrorKind, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Opened things that all databases of a store share.
+#[derive(Debug, Clone)]
+pub(crate) struct Caches {
+    pub(crate) segments: Arc<SegmentCache>,
+    pub(crate) pages: Arc<UnitCache>,
+}
+
+impl Caches {
+    /// Caches that together hold about `bytes_max`.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            segments: Arc::new(SegmentCache::new(bytes_max / 2)),
+            pages: Arc::new(Cache::new(bytes_max / 2)),
+        }
+    }
+}
+
+/// The memtables of one generation, by family.
+pub(crate) type Memtables = HashMap<FamilyId, Arc<RwLock<Memtable>>>;
+
+/// What readers see.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The newest commit that is visible; `None` before the first.
+    pub(crate) head: Option<Head>,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) tail: Tail,
+    pub(crate) active: Memtables,
+    /// Memtables that are being written as runs.
+    pub(crate) frozen: Option<Memtables>,
+    /// The newest known head of every other database.
+    witnesses: BTreeMap<String, Witness>,
+}
+
+impl State {
+    fn empty(database: &str, layout: &Layout) -> Self {
+        Self {
+            head: None,
+            manifest: Arc::new(Manifest::empty(database)),
+            tail: Tail::default(),
+            active: fresh_memtables(layout),
+            frozen: None,
+            witnesses: BTreeMap::new(),
+        }
+    }
+
+    /// The newest sequence number of `subject` and the greatest time up to it.
+    pub(crate) fn end_of(&self, subject: u64) -> (u64, Timestamp) {
+        match self.tail.topic(subject) {
+            Some(topic) => (topic.last, topic.time_max),
+            None => sealed_end(&self.manifest, subject),
+        }
+    }
+
+    fn index_put(&self, (family, key, value): IndexEntry) {
+        if let Some(memtable) = self.active.get(&family) {
+            memtable.write().unwrap_or_else(PoisonError::into_inner).put(key, value);
+        }
+    }
+
+    /// Takes in one section with its records.
+    fn fold_section(
+        &mut self,
+        section: crate::log::Section,
+        commit: u64,
+        mark: CommitMark,
+        records: &[Record],
+    ) -> Result<()> {
+        let (subject, first) = (section.subject, section.first);
+        let manifest = Arc::clone(&self.manifest);
+        self.tail.push(section, (commit, mark), records, || sealed_end(&manifest, subject))?;
+        if subject >= TOPIC_ID_MIN {
+            for (sequence, record) in (first..).zip(records) {
+                for entry in index_entries(subject, sequence, record) {
+                    self.index_put(entry);
+                }
+            }
+        } else if subject == SUBJECT_STATE {
+            for record in records {
+                self.fold_changes(&record.payload)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_changes(&self, payload: &[u8]) -> Result<()> {
+        for change in decode_changes(payload)? {
+            let memtable = self.active.get(&FamilyId(change.family)).ok_or_else(|| {
+                corrupt("a change is for an unknown index").with("family", change.family)
+            })?;
+            let mut memtable = memtable.write().unwrap_or_else(PoisonError::into_inner);
+            match change.value {
+                Some(value) => memtable.put(change.key, value),
+                None => memtable.delete(change.key),
+            }
+        }
+        Ok(())
+    }
+
+    fn witness(&mut self, witnesses: &[Witness]) {
+        for witness in witnesses {
+            match self.witnesses.get(&witness.database) {
+                Some(known) if known.number >= witness.number => {}
+                _ => {
+                    self.witnesses.insert(witness.database.clone(), witness.clone());
+                }
+            }
+        }
+    }
+
+    /// The newest heads of other databases that this one has recorded.
+    pub(crate) fn witnesses(&self) -> Vec<Witness> {
+        self.witnesses.values().cloned().collect()
+    }
+}
+
+/// What segments end with.
+fn sealed_end(manifest: &Manifest, subject: u64) -> (u64, Timestamp) {
+    manifest
+        .segments_of(subject)
+        .last()
+        .map_or((0, Timestamp::MIN), |segment| (segment.last, segment.time_max()))
+}
+
+pub(crate) fn fresh_memtables(layout: &Layout) -> Memtables {
+    layout.families().iter().map(|family| (family.id, Arc::default())).collect()
+}
+
+/// Where a record was found, and what keeps it there while it is read.
+enum Place {
+    Tail(Arc<TailSection>),
+    Segment(SegmentRef, Arc<Manifest>),
+}
+
+/// One database.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    context: LogContext,
+    layout: Layout,
+    caches: Caches,
+    index: IndexContext,
+    state: RwLock<State>,
+    /// Notified after every commit that became visible.
+    pub(crate) changed: Notify,
+}
+
+impl Shard {
+    /// Loads a database, which may not exist yet.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming what is missing or not authentic.
+    pub(crate) async fn open(context: LogContext, layout: Layout, caches: Caches) -> Result<(Self, Option<Loaded>)> {
+        let loaded = context.load().await?;
+        let index = IndexContext {
+            engine: Arc::clone(&context.engine),
+            database: context.database.clone(),
+            domain: context.system.clone(),
+            lineage: context.lineage,
+            environment: Arc::clone(&context.environment),
+            units: Arc::clone(&caches.pages),
+        };
+        let state = RwLock::new(State::empty(context.database.as_str(), &layout));
+        let shard = Self { context, layout, caches, index, state, changed: Notify::default() };
+        if let Some(loaded) = &loaded {
+            shard.reset(loaded)?;
+        }
+        Ok((shard, loaded))
+    }
+
+    pub(crate) const fn context(&self) -> &LogContext {
+        &self.context
+    }
+
+    pub(crate) const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) const fn index_context(&self) -> &IndexContext {
+        &self.index
+    }
+
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Builds the state anew from what was loaded.
+    fn reset(&self, loaded: &Loaded) -> Result<()> {
+        let mut state = State::empty(self.context.database.as_str(), &self.layout);
+        state.witness(&loaded.manifest.witnesses);
+        state.manifest = Arc::new(loaded.manifest.clone());
+        for block in &loaded.tail {
+            self.fold_block(&mut state, block)?;
+        }
+        state.head = Some(loaded.head.clone());
+        *self.state_mut() = state;
+        self.changed.notify();
+        Ok(())
+    }
+
+    /// Takes in a block that was read.
+    fn fold_block(&self, state: &mut State, block: &Block) -> Result<()> {
+        for section in &block.sections {
+            let mark =
+                CommitMark { first: section.first, stamp: block.stamp, time: block.time };
+            let batch = decode(section, mark)?;
+            state
+                .fold_section(section.clone(), block.number, mark, &batch.records)
+                .map_err(|error| self.context.locate(error).with("commit", block.number))?;
+        }
+        state.witness(&block.witnesses);
+        Ok(())
+    }
+
+    /// Takes in a block that was just committed, with the records it was made of, in the order of
+    /// its sections; then everyone may see it.
+    pub(crate) fn publish(&self, block: Block, head: Head, records: &[Vec<Record>]) -> Result<()> {
+        {
+            let mut state = self.state_mut();
+            for (section, records) in block.sections.into_iter().zip(records) {
+                let mark =
+                    CommitMark { first: section.first, stamp: block.stamp, time: block.time };
+                state.fold_section(section, block.number, mark, records)?;
+            }
+            state.witness(&block.witnesses);
+            state.head = Some(head);
+        }
+        self.changed.notify();
+        Ok(())
+    }
+
+    /// Catches up with a writer in another process; says whether anything was new.
+    ///
+    /// # Errors
+    /// `Corrupt` when the log went back or is damaged.
+    pub(crate) async fn refresh(&self) -> Result<bool> {
+        for _ in 0..REFRESH_TRIES {
+            let Some((head, _)) = self.context.load_head().await? else {
+                return self.still_absent();
+            };
+            let (known, covers) = {
+                let state = self.state();
+                (state.head.clone(), state.manifest.number)
+            };
+            if known.as_ref() == Some(&head) {
+                return Ok(false);
+            }
+            if let Some(known) = &known
+                && (head.number < known.number || head.stamp < known.stamp)
+            {
+                return Err(self.context.locate(corrupt("the log went back while it was open")));
+            }
+            let result = match known {
+                Some(known) if covers == head.manifest => self.follow(&known, &head).await,
+                _ => self.reload().await,
+            };
+            match result {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    // The writer may have dropped what was being read; then the head has moved.
+                    let again = self.context.load_head().await?;
+                    if again.is_some_and(|(now, _)| now == head) {
+                        return Err(error);
+                    }
+                }
+                other => return other.map(|()| true),
+            }
+        }
+        Err(forgeone_db_engine::Error::new(
+            ErrorKind::Unavailable,
+            "the writer was always faster than this reader; try again",
+        ))
+    }
+
+    fn still_absent(&self) -> Result<bool> {
+        if self.state().head.is_some() {
+            return Err(self.context.locate(corrupt("the database vanished while it was open")));
+        }
+        Ok(false)
+    }
+
+    async fn follow(&self, known: &Head, head: &Head) -> Result<()> {
+        let blocks = self.context.load_blocks(known.number, known.hash, head, false).await?;
+        {
+            let mut state = self.state_mut();
+            for block in &blocks {
+                self.fold_block(&mut state, block)?;
+            }
+            state.head = Some(head.clone());
+        }
+        self.changed.notify();
+        Ok(())
+    }
+
+    async fn reload(&self) -> Result<()> {
+        let loaded = self
+            .context
+            .load()
+            .await?
+            .ok_or_else(|| self.context.locate(corrupt("the database vanished")))?;
+        self.reset(&loaded)
+    }
+
+    /// The newest sequence number of `subject`; 0 if it has none.
+    pub(crate) fn last(&self, subject: u64) -> u64 {
+        self.state().end_of(subject).0
+    }
+
+    /// The oldest retained sequence number of `subject`.
+    pub(crate) fn first(&self, subject: u64) -> u64 {
+        self.state().manifest.segments_of(subject).first().map_or(1, |segment| segment.first)
+    }
+
+    fn place(&self, subject: u64, sequence: u64) -> Option<Place> {
+        let state = self.state();
+        if let Some(section) = state.tail.topic(subject).and_then(|tail| tail.section(sequence)) {
+            return Some(Place::Tail(section));
+        }
+        let segments = state.manifest.segments_of(subject);
+        let index = segments.partition_point(|segment| segment.last < sequence);
+        let segment = segments.get(index).filter(|segment| segment.first <= sequence)?;
+        Some(Place::Segment(segment.clone(), Arc::clone(&state.manifest)))
+    }
+
+    /// The records around `sequence` that lie together: a unit or a commit's section.
+    ///
+    /// # Errors
+    /// `NotFound` below the first retained or above the newest sequence number; `Corrupt`, naming
+    /// topic and range.
+    pub(crate) async fn chunk(&self, subject: u64, sequence: u64, sequential: bool) -> Result<Chunk> {
+        let not_found = || {
+            forgeone_db_engine::Error::new(ErrorKind::NotFound, "no record has this number")
+                .with("sequence", sequence)
+        };
+        match self.place(subject, sequence).ok_or_else(not_found)? {
+            Place::Tail(section) => section.chunk().map_err(|error| self.context.locate(error)),
+            Place::Segment(reference, pin) => {
+                let segment = self.segment(&reference).await?;
+                let chunk =
+                    segment.unit(&self.caches.segments, segment.unit_of(sequence), sequential).await;
+                drop(pin);
+                chunk
+            }
+        }
+    }
+
+    /// One record, with its commit.
+    pub(crate) async fn record(&self, subject: u64, sequence: u64) -> Result<Record> {
+        let chunk = self.chunk(subject, sequence, false).await?;
+        chunk
+            .batch
+            .get(sequence)
+            .cloned()
+            .ok_or_else(|| corrupt("a unit lacks a record of its range"))
+    }
+
+    /// Opens a segment, from the cache if it is there.
+    pub(crate) async fn segment(&self, reference: &SegmentRef) -> Result<Arc<Segment>> {
+        let reader = PieceReader::new(
+            Arc::clone(&self.context.engine),
+            self.context.database.clone(),
+            self.layout.segments.clone(),
+        );
+        let keys = (&*self.context.topics, self.context.lineage);
+        Segment::open(&self.caches.segments, &reader, keys, reference).await
+    }
+
+    /// The first sequence number from which on the topic's greatest time has reached `time`;
+    /// `last + 1` if it never did.
+    pub(crate) async fn seek_time(&self, subject: u64, time: Timestamp) -> Result<u64> {
+        let (reference, pin) = {
+            let state = self.state();
+            let segments = state.manifest.segments_of(subject);
+            let index = segments.partition_point(|segment| segment.time_max() < time);
+            let Some(reference) = segments.get(index) else {
+                let tail = state.tail.topic(subject).and_then(|tail| tail.seek_time(time));
+                return Ok(tail.unwrap_or_else(|| state.end_of(subject).0 + 1));
+            };
+            (reference.clone(), Arc::clone(&state.manifest))
+        };
+        let sequence = self.segment(&reference).await?.seek_time(time);
+        drop(pin);
+        Ok(sequence)
+    }
+
+    /// A view of one family: memtables in front, runs behind, kept alive by the manifest.
+    pub(crate) async fn family(&self, family: &Family) -> Result<FamilyView> {
+        let (manifest, memtables) = {
+            let state = self.state();
+            let generations = [Some(&state.active), state.frozen.as_ref()];
+            let memtables = generations
+                .into_iter()
+                .flatten()
+                .filter_map(|memtables| memtables.get(&family.id))
+                .map(|memtable| Arc::clone(memtable) as Arc<dyn MemtableSource>)
+                .collect();
+            (Arc::clone(&state.manifest), memtables)
+        };
+        let mut runs = Vec::new();
+        for reference in manifest.runs.iter().filter(|run| run.family == family.id) {
+            runs.push(self.run(family, reference).await?);
+        }
+        Ok(FamilyView { index: Index::new(memtables, runs), _manifest: manifest })
+    }
+
+    async fn run(&self, family: &Family, reference: &RunRef) -> Result<Arc<Run>> {
+        Run::open(&self.index, family, reference).await.map(Arc::new)
+    }
+
+    /// Forgets what is cached of a piece that was dropped.
+    pub(crate) fn forget(&self, table: &forgeone_db_engine::TableName, piece: u64) {
+        let place = CacheKey {
+            database: self.context.database.clone(),
+            table: table.clone(),
+            piece,
+        };
+        self.caches.segments.forget(&place);
+        self.caches.pages.forget_piece(&place);
+    }
+}
+
+/// How often a reader follows a moving head before it gives up.
+const REFRESH_TRIES: u32 = 16;
+
+/// A family as of one moment.
+#[derive(Debug)]
+pub(crate) struct FamilyView {
+    pub(crate) index: Index,
+    /// Keeps the runs from being dropped while they are read.
+    _manifest: Arc<Manifest>,
+}

@@ -1,0 +1,122 @@
+//! What the databases of one open store share: stamps, known heads, the quota, the sealer's bell.
+
+use super::notify::Notify;
+use crate::environment::Environment;
+use crate::log::{Head, Witness};
+use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Free space that is left alone, so that a copy-on-write engine can still delete: the smaller of
+/// this and a fiftieth of what the store has and could have.
+const RESERVE_BYTES_MAX: u64 = 64 << 20;
+
+/// Shared by all databases of an open store.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) environment: Arc<dyn Environment>,
+    stamp: AtomicU64,
+    heads: Mutex<BTreeMap<String, Witness>>,
+    databases: Mutex<Vec<DatabaseName>>,
+    /// Bytes the store may occupy; 0 for no limit.
+    quota_bytes: u64,
+    /// Rung when a database may have enough in its tail to be sealed.
+    pub(crate) seal: Notify,
+    /// Notified whenever the topic directory changed.
+    pub(crate) topics: Notify,
+    /// Notified after every commit of any database that became visible.
+    pub(crate) commits: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        environment: Arc<dyn Environment>,
+        quota_bytes: u64,
+    ) -> Self {
+        Self {
+            engine,
+            environment,
+            stamp: AtomicU64::new(0),
+            heads: Mutex::default(),
+            databases: Mutex::default(),
+            quota_bytes,
+            seal: Notify::default(),
+            topics: Notify::default(),
+            commits: Notify::default(),
+        }
+    }
+
+    /// The next stamp: greater than every one before it and on disk.
+    pub(crate) fn next_stamp(&self) -> u64 {
+        self.stamp.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Makes later stamps greater than `stamp`.
+    pub(crate) fn raise_stamp(&self, stamp: u64) {
+        self.stamp.fetch_max(stamp, Ordering::AcqRel);
+    }
+
+    /// Counts `database` into the quota.
+    pub(crate) fn add_database(&self, database: DatabaseName) {
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner).push(database);
+    }
+
+    /// Records a head that is durable.
+    pub(crate) fn record_head(&self, head: &Head) {
+        let witness = Witness {
+            database: head.database.clone(),
+            number: head.number,
+            hash: head.hash,
+        };
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.insert(head.database.clone(), witness);
+    }
+
+    /// The durable heads of all databases but `database`.
+    pub(crate) fn other_heads(&self, database: &str) -> Vec<Witness> {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.values().filter(|head| head.database != database).cloned().collect()
+    }
+
+    /// The durable heads of all databases.
+    pub(crate) fn heads(&self) -> Vec<Witness> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Refuses a write of about `bytes` before quota or disk are full.
+    ///
+    /// # Errors
+    /// `Full`, rejected, naming the limit.
+    pub(crate) async fn check_room(&self, bytes: u64) -> Result<()> {
+        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut allocated, mut available) = (0u64, None);
+        for database in &databases {
+            let usage = self.engine.usage(database).await?;
+            allocated += usage.allocated_bytes;
+            available = usage.available_bytes.or(available);
+        }
+        if self.quota_bytes > 0 && allocated.saturating_add(bytes) > self.quota_bytes {
+            return Err(Error::new(
+                ErrorKind::Full,
+                "the store's quota is reached; raise max_size_gb or remove data",
+            )
+            .with("allocated_bytes", allocated)
+            .with("quota_bytes", self.quota_bytes));
+        }
+        if let Some(available) = available {
+            let reserve = RESERVE_BYTES_MAX.min(available.saturating_add(allocated) / 50);
+            if available < reserve.saturating_add(bytes.saturating_mul(2)) {
+                return Err(Error::new(
+                    ErrorKind::Full,
+                    "the disk is almost full; free space, then try again",
+                )
+                .with("available_bytes", available)
+                .with("reserve_bytes", reserve));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! The newest records of a database, in memory: what the log has and no segment yet.
+
+use super::record::{CommitMark, Record, RecordBatch};
+use super::segment::{Chunk, TimeBounds};
+use crate::codec::corrupt;
+use crate::environment::Timestamp;
+use crate::log::Section;
+use forgeone_db_engine::Result;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// One commit's records of one subject, opened but still compressed.
+#[derive(Debug)]
+pub(crate) struct TailSection {
+    section: Section,
+    commit: u64,
+    mark: CommitMark,
+    bounds: TimeBounds,
+}
+
+impl TailSection {
+    pub(crate) fn first(&self) -> u64 {
+        self.section.first
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.section.last()
+    }
+
+    /// Number of the commit it came in.
+    pub(crate) const fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    pub(crate) const fn bounds(&self) -> TimeBounds {
+        self.bounds
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.section.memory_bytes() + size_of::<Self>() - size_of::<Section>()
+    }
+
+    /// Decompresses and decodes.
+    ///
+    /// # Errors
+    /// `Corrupt` if the section is not what its header says.
+    pub(crate) fn chunk(&self) -> Result<Chunk> {
+        let batch = decode(&self.section, self.mark)?;
+        Ok(Chunk { batch: Arc::new(batch), bounds: self.bounds })
+    }
+}
+
+/// Decodes a section of a commit.
+pub(crate) fn decode(section: &Section, mark: CommitMark) -> Result<RecordBatch> {
+    let (ids, columns) = section.unpack()?;
+    let mut batch = RecordBatch::decode(section.first, &ids, &columns)?;
+    if batch.records.len() != section.count as usize {
+        return Err(corrupt("a section has another number of records than its header says"));
+    }
+    batch.commits = vec![mark];
+    Ok(batch)
+}
+
+/// The newest records of one subject.
+#[derive(Debug)]
+pub(crate) struct TopicTail {
+    /// Sequence number of the newest record, in the tail or in a segment; 0 for none.
+    pub(crate) last: u64,
+    /// The greatest time of a record so far.
+    pub(crate) time_max: Timestamp,
+    sections: VecDeque<Arc<TailSection>>,
+}
+
+impl TopicTail {
+    pub(crate) const fn new(last: u64, time_max: Timestamp) -> Self {
+        Self { last, time_max, sections: VecDeque::new() }
+    }
+
+    /// The section that holds `sequence`.
+    pub(crate) fn section(&self, sequence: u64) -> Option<Arc<TailSection>> {
+        let index = self.sections.partition_point(|section| section.last() < sequence);
+        self.sections.get(index).filter(|section| section.first() <= sequence).cloned()
+    }
+
+    /// The first sequence number in the tail from which on the greatest time has reached `time`.
+    pub(crate) fn seek_time(&self, time: Timestamp) -> Option<u64> {
+        let index = self.sections.partition_point(|section| section.bounds.max < time);
+        self.sections.get(index).map(|section| section.first())
+    }
+}
+
+/// The newest records of all subjects of a database.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    topics: HashMap<u64, TopicTail>,
+    bytes: usize,
+    records: u64,
+}
+
+impl Tail {
+    pub(crate) fn topic(&self, subject: u64) -> Option<&TopicTail> {
+        self.topics.get(&subject)
+    }
+
+    /// Bytes that the tail takes in memory.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Records in the tail.
+    pub(crate) const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Adds a section with its decoded records, which must follow what is there. `before` is what
+    /// the segments end with, for a subject that the tail does not know.
+    ///
+    /// # Errors
+    /// `Corrupt` when sequence numbers leave a gap.
+    pub(crate) fn push(
+        &mut self,
+        section: Section,
+        (commit, mark): (u64, CommitMark),
+        records: &[Record],
+        before: impl FnOnce() -> (u64, Timestamp),
+    ) -> Result<()> {
+        let topic = self.topics.entry(section.subject).or_insert_with(|| {
+            let (last, time_max) = before();
+            TopicTail::new(last, time_max)
+        });
+        if section.first != topic.last + 1 {
+            return Err(corrupt("records are missing between two commits")
+                .with("topic id", section.subject)
+                .with("sequence", topic.last + 1));
+        }
+        let mut bounds = TimeBounds::before(topic.time_max);
+        records.iter().for_each(|record| bounds.add(record));
+        topic.last = section.last();
+        topic.time_max = bounds.max;
+        self.records += u64::from(section.count);
+        let section = TailSection { section, commit, mark, bounds };
+        self.bytes += section.memory_bytes();
+        topic.sections.push_back(Arc::new(section));
+        Ok(())
+    }
+
+    /// All sections up to `commit`, by subject and sequence.
+    pub(crate) fn sections_until(&self, commit: u64) -> Vec<(u64, Vec<Arc<TailSection>>)> {
+        let mut subjects: Vec<_> = self
+            .topics
+            .iter()
+            .map(|(subject, topic)| {
+                let upto = topic.sections.partition_point(|section| section.commit <= commit);
+                (*subject, topic.sections.iter().take(upto).cloned().collect::<Vec<_>>())
+            })
+            .filter(|(_, sections)| !sections.is_empty())
+            .collect();
+        subjects.sort_unstable_by_key(|(subject, _)| *subject);
+        subjects
+    }
+
+    /// Forgets all sections up to `commit`, and subjects that have no other.
+    pub(crate) fn drop_until(&mut self, commit: u64) {
+        let (bytes, records) = (&mut self.bytes, &mut self.records);
+        self.topics.retain(|_, topic| {
+            while topic.sections.front().is_some_and(|section| section.commit <= commit) {
+                if let Some(section) = topic.sections.pop_front() {
+                    *bytes -= section.memory_bytes();
+                    *records -= u64::from(section.section.count);
+                }
+            }
+            !topic.sections.is_empty()
+        });
+    }
+}
