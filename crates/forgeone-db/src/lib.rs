@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "TEMPORARY: removed when the facade stands")]
 
 pub mod environment;
+pub mod model;
 
 pub(crate) mod codec;
 pub(crate) mod crypto;

@@ -1,0 +1,37 @@
+//! The records that users store and read back, their limits, and the patterns that select topics.
+//!
+//! Absent on purpose: how a record lies on disk (`codec`), where (`events`, `logs`, `blobs`), and
+//! any clock or randomness: an id or a time that a record lacks is given by the store.
+//!
+//! # JSON
+//!
+//! Field names are those of the Rust fields and do not change. A priority or a severity is a
+//! lower-case string, a time is RFC 3339 in UTC, a hash and raw bytes are lower-case hexadecimal.
+//! Reading ignores unknown fields and takes a missing or null `metadata` as empty, `priority` as
+//! `normal`, `severity` as `info` and `checkpoint_marker` as none. Writing sorts `metadata` by key,
+//! so equal records give equal text.
+
+mod blob;
+mod event;
+mod hash;
+mod limits;
+mod log;
+mod pattern;
+mod severity;
+mod streamable;
+mod text;
+
+pub use blob::{BlobChunk, BlobMetadata};
+pub use event::{EventMessage, EventPriority};
+pub use hash::ContentHash;
+pub use limits::{
+    CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, PAYLOAD_BYTES_MAX, TOPIC_BYTES_MAX,
+    check_checkpoint_marker, check_metadata, check_payload, check_topic,
+};
+pub use log::LogEntry;
+pub use pattern::TopicPattern;
+pub use severity::{Severity, SeverityLevel};
+pub use streamable::{EVENT_TYPE_KEY, StreamableEvent};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+//! The sealer: rewrites the older part of a log into segments and runs, and names them in a new
+//! manifest.
+//!
+//! A crash at any moment leaves the old manifest live and, at worst, pieces that nothing names;
+//! the first pass after the next open removes those.
+
+use super::committer::Writer;
+use super::families::fresh_after_freeze;
+use super::segment::SegmentWriter;
+use super::shard::{Memtables, Shard};
+use super::store::Shared;
+use super::tail::TailSection;
+use crate::environment::Timestamp;
+use crate::index::{Family, Run, RunRef, Tombstones, merge, write_run};
+use crate::log::{Hash, Manifest, SegmentRef};
+use crate::piece::{PieceWriter, delete_piece, list_pieces};
+use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, TableName};
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+/// Runs of one family before all are merged into one.
+const RUNS_MAX: usize = 12;
+/// Segments are not merged beyond this many raw bytes.
+const SEGMENT_RAW_BYTES_MAX: u64 = 64 << 20;
+/// Segments smaller than this share a piece with others.
+const SHARED_SEGMENT_RAW_BYTES: u64 = 256 << 10;
+/// How far a tail may grow beyond the limits before appends wait for the sealer.
+const BACKLOG_FACTOR: usize = 4;
+
+/// When a tail is sealed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SealLimits {
+    /// Compressed bytes in the tail.
+    pub(crate) tail_bytes: usize,
+    /// Records in the tail.
+    pub(crate) tail_records: u64,
+}
+
+impl Default for SealLimits {
+    fn default() -> Self {
+        Self { tail_bytes: 4 << 20, tail_records: 65_536 }
+    }
+}
+
+impl SealLimits {
+    /// Whether the tail of `shard` is to be sealed.
+    pub(crate) fn reached(&self, shard: &Shard) -> bool {
+        self.exceeded(shard, 1)
+    }
+
+    fn exceeded(&self, shard: &Shard, factor: usize) -> bool {
+        let state = shard.state();
+        state.tail.bytes() >= self.tail_bytes * factor
+            || state.tail.records() >= self.tail_records * factor as u64
+    }
+
+    /// Waits until the sealer has caught up with `shard`, so that memory stays bounded.
+    ///
+    /// # Errors
+    /// What sealing failed with, if it did.
+    pub(crate) async fn wait_for_sealer(&self, shard: &Shard, shared: &Shared) -> Result<()> {
+        loop {
+            let seen = shared.sealed.version();
+            if !self.exceeded(shard, BACKLOG_FACTOR) {
+                return Ok(());
+            }
+            if let Some(error) = shared.seal_error() {
+                return Err(error);
+            }
+            shared.seal.notify();
+            shared.sealed.changed(seen).await;
+        }
+    }
+}
+
+/// Pieces that no manifest names any more, once nobody reads through `manifest` or an older one.
+#[derive(Debug)]
+struct Garbage {
+    manifest: Arc<Manifest>,
+    pieces: Vec<(TableName, u64)>,
+}
+
+/// What the sealer keeps of a database between passes.
+#[derive(Debug, Default)]
+pub(crate) struct SealState {
+    garbage: VecDeque<Garbage>,
+    /// The next piece number; 0 before the first pass.
+    next_piece: u64,
+}
+
+/// The part of the log that a pass seals.
+struct Cut {
+    commit: u64,
+    hash: Hash,
+    manifest: Arc<Manifest>,
+    sections: Vec<(u64, Vec<Arc<TailSection>>)>,
+    memtables: Memtables,
+}
+
+/// What a pass wrote.
+#[derive(Default)]
+struct Written {
+    segments: Vec<SegmentRef>,
+    runs: Vec<RunRef>,
+}
+
+/// Seals everything in the tail of one database; says whether there was anything.
+///
+/// # Durability
+/// What was sealed is durable in its new place before its old place is given up.
+///
+/// # Errors
+/// `Corrupt` when what is to be rewritten is damaged; as commits. The log is then as before.
+pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
+    let mut state = writer.seal_state().lock().await;
+    let shard = writer.shard();
+    if state.next_piece == 0 {
+        collect_orphans(shard).await?;
+        state.next_piece = shard.state().manifest.next_piece;
+    }
+    let Some(cut) = freeze(shard) else {
+        collect_garbage(shard, &mut state).await?;
+        return Ok(false);
+    };
+    let pass = Pass { shard, shared, cut: &cut };
+    let sealed = pass.write(&mut state.next_piece).await;
+    let installed = match sealed {
+        Ok(written) => pass.install(writer, written, &mut state).await,
+        Err(error) => Err(error),
+    };
+    match installed {
+        Ok(()) => {
+            collect_garbage(shard, &mut state).await?;
+            Ok(true)
+        }
+        Err(error) => {
+            unfreeze(shard);
+            if error.outcome() == Outcome::Unknown {
+                writer.poison();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Sets the memtables aside; `None` if nothing is in the tail.
+fn freeze(shard: &Shard) -> Option<Cut> {
+    let mut state = shard.state_mut();
+    let head = state.head.clone()?;
+    if state.manifest.covers == head.number {
+        return None;
+    }
+    let memtables = std::mem::replace(&mut state.active, fresh_after_freeze(shard.layout()));
+    state.frozen = Some(memtables.clone());
+    Some(Cut {
+        commit: head.number,
+        hash: head.hash,
+        manifest: Arc::clone(&state.manifest),
+        sections: state.tail.sections_until(head.number),
+        memtables,
+    })
+}
+
+/// Puts set-aside memtables back behind the active ones.
+fn unfreeze(shard: &Shard) {
+    let mut state = shard.state_mut();
+    let Some(frozen) = state.frozen.take() else { return };
+    let active = std::mem::replace(&mut state.active, frozen);
+    for (family, newer) in active {
+        let Some(memtable) = state.active.get(&family) else { continue };
+        let mut memtable = memtable.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in newer.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            match value {
+                Some(value) => memtable.put(key.clone(), value.clone()),
+                None => memtable.delete(key.clone()),
+            }
+        }
+    }
+}
+
+struct Pass<'a> {
+    shard: &'a Shard,
+    shared: &'a Shared,
+    cut: &'a Cut,
+}
+
+impl Pass<'_> {
+    async fn write(&self, next_piece: &mut u64) -> Result<Written> {
+        let mut written = Written::default();
+        self.write_segments(next_piece, &mut written).await?;
+        for family in self.shard.layout().families() {
+            let runs = self.write_runs(family, next_piece).await?;
+            written.runs.extend(runs);
+        }
+        Ok(written)
+    }
+
+    fn piece(&self, table: &TableName, next_piece: &mut u64) -> PieceWriter {
+        let piece = *next_piece;
+        *next_piece += 1;
+        self.shard.index_context().piece_writer(table, piece)
+    }
+
+    /// Writes the segments of every subject in the cut; small ones share a piece.
+    async fn write_segments(&self, next_piece: &mut u64, written: &mut Written) -> Result<()> {
+        let table = &self.shard.layout().segments;
+        let mut shared_piece = self.piece(table, next_piece);
+        let touched: HashSet<u64> = self.cut.sections.iter().map(|(subject, _)| *subject).collect();
+        for (subject, sections) in &self.cut.sections {
+            let old = self.cut.manifest.segments_of(*subject);
+            let (kept, raw_bytes) = kept_segments(old, sections);
+            written.segments.extend(old.iter().take(kept).cloned());
+            let merged = old.get(kept..).unwrap_or_default();
+            let segment = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
+                self.write_segment(&mut shared_piece, (old, merged), sections).await?
+            } else {
+                let mut piece = self.piece(table, next_piece);
+                let segment = self.write_segment(&mut piece, (old, merged), sections).await?;
+                piece.finish().await?;
+                segment
+            };
+            written.segments.push(segment);
+        }
+        shared_piece.finish().await?;
+        let untouched = self.cut.manifest.segments.iter();
+        written
+            .segments
+            .extend(untouched.filter(|segment| !touched.contains(&segment.subject)).cloned());
+        written.segments.sort_unstable_by_key(|segment| (segment.subject, segment.first));
+        Ok(())
+    }
+
+    async fn write_segment(
+        &self,
+        piece: &mut PieceWriter,
+        (old, merged): (&[SegmentRef], &[SegmentRef]),
+        sections: &[Arc<TailSection>],
+    ) -> Result<SegmentRef> {
+        let context = self.shard.context();
+        let kept = old.get(..old.len() - merged.len()).unwrap_or_default();
+        let time_max = kept.last().map_or(Timestamp::MIN, SegmentRef::time_max);
+        let first_section = sections.first().map_or((0, 0), |first| (first.subject(), first.first()));
+        let start = merged.first().map_or(first_section, |first| (first.subject, first.first));
+        let domain = context.topics.present_key(start.0)?;
+        let mut segment = SegmentWriter::begin(
+            piece,
+            (&domain, context.lineage),
+            start,
+            time_max,
+            &*context.environment,
+        )?;
+        for reference in merged {
+            let old = self.shard.segment(reference).await?;
+            for unit in 0..old.unit_count() {
+                segment.add(&*old.unit_uncached(unit).await?).await?;
+            }
+        }
+        for section in sections {
+            segment.add(&*section.chunk()?.batch).await?;
+        }
+        segment.finish().await
+    }
+
+    /// The runs that a family has after the pass, newest first.
+    async fn write_runs(&self, family: &Family, next_piece: &mut u64) -> Result<Vec<RunRef>> {
+        let old: Vec<RunRef> =
+            self.cut.manifest.runs.iter().filter(|run| run.family == family.id).cloned().collect();
+        let Some(memtable) = self.cut.memtables.get(&family.id) else { return Ok(old) };
+        // Frozen memtables no longer change: nobody waits for this lock but readers.
+        let memtable = std::mem::take(&mut *crate::stream::shard::frozen_copy(memtable));
+        if memtable.is_empty() {
+            return Ok(old);
+        }
+        let context = self.shard.index_context();
+        let mut piece = self.piece(&family.table, next_piece);
+        let run = write_run(context, family, &memtable, &mut piece).await?;
+        piece.finish().await?;
+        let mut runs = vec![run];
+        runs.extend(old);
+        if runs.len() < RUNS_MAX {
+            return Ok(runs);
+        }
+        let mut opened: Vec<Arc<Run>> = Vec::with_capacity(runs.len());
+        for reference in &runs {
+            opened.push(Arc::new(Run::open(context, family, reference).await?));
+        }
+        let mut piece = self.piece(&family.table, next_piece);
+        let merged = merge(context, family, &opened, Tombstones::Drop, &mut piece).await?;
+        piece.finish().await?;
+        let fresh = runs.first().map(|run| run.piece.piece);
+        if let Some(fresh) = fresh {
+            // The memtable's own run lived only to be merged.
+            delete_piece(&*context.engine, &context.database, &family.table, fresh).await?;
+        }
+        Ok(vec![merged])
+    }
+
+    async fn install(
+        &self,
+        writer: &Writer,
+        written: Written,
+        state: &mut SealState,
+    ) -> Result<()> {
+        let context = self.shard.context();
+        let database = context.database.as_str();
+        let mut topics: Vec<_> =
+            context.topics.all().iter().map(|topic| topic.intro.clone()).collect();
+        topics.sort_unstable_by_key(|topic| topic.id);
+        let manifest = Manifest {
+            database: database.to_owned(),
+            number: self.cut.manifest.number + 1,
+            covers: self.cut.commit,
+            covers_hash: self.cut.hash,
+            next_piece: state.next_piece,
+            witnesses: self.shared.other_heads(database),
+            topics,
+            segments: written.segments,
+            runs: written.runs,
+        };
+        let head = writer.log().install(&manifest).await?;
+        let pieces = self.dead_pieces(&manifest);
+        let old = {
+            let mut shard = self.shard.state_mut();
+            shard.frozen = None;
+            shard.tail.drop_until(self.cut.commit);
+            shard.adopt(&head);
+            std::mem::replace(&mut shard.manifest, Arc::new(manifest))
+        };
+        self.shard.retain_runs();
+        state.garbage.push_back(Garbage { manifest: old, pieces });
+        writer.log().drop_covered(&head).await
+    }
+
+    /// Pieces of the old manifest that the new one does not name.
+    fn dead_pieces(&self, new: &Manifest) -> Vec<(TableName, u64)> {
+        let live = live_pieces(self.shard, new);
+        live_pieces(self.shard, &self.cut.manifest)
+            .into_iter()
+            .filter(|piece| !live.contains(piece))
+            .collect()
+    }
+}
+
+/// How many of a topic's segments stay as they are, and the raw bytes of what is written anew: the
+/// newest segments are taken in while they are smaller than twice what is to be written, so that a
+/// record is rewritten a logarithmic number of times.
+fn kept_segments(old: &[SegmentRef], sections: &[Arc<TailSection>]) -> (usize, u64) {
+    let mut raw_bytes: u64 = sections.iter().map(|section| section.raw_bytes()).sum();
+    let mut kept = old.len();
+    while let Some(last) = kept.checked_sub(1).and_then(|index| old.get(index)) {
+        let whole = raw_bytes.saturating_add(last.raw_bytes);
+        if last.raw_bytes >= raw_bytes.saturating_mul(2) || whole > SEGMENT_RAW_BYTES_MAX {
+            break;
+        }
+        raw_bytes = whole;
+        kept -= 1;
+    }
+    (kept, raw_bytes)
+}
+
+fn live_pieces(shard: &Shard, manifest: &Manifest) -> HashSet<(TableName, u64)> {
+    let layout = shard.layout();
+    let segments =
+        manifest.segments.iter().map(|segment| (layout.segments.clone(), segment.piece.piece));
+    let runs = manifest.runs.iter().filter_map(|run| {
+        let family = layout.families().iter().find(|family| family.id == run.family)?;
+        Some((family.table.clone(), run.piece.piece))
+    });
+    segments.chain(runs).collect()
+}
+
+async fn collect_garbage(shard: &Shard, state: &mut SealState) -> Result<()> {
+    let context = shard.context();
+    while let Some(garbage) = state.garbage.front() {
+        // A reader that holds an older manifest holds back this and everything after it.
+        if Arc::strong_count(&garbage.manifest) > 1 {
+            return Ok(());
+        }
+        for (table, piece) in &garbage.pieces {
+            delete_piece(&*context.engine, &context.database, table, *piece).await?;
+            shard.forget(table, *piece);
+        }
+        state.garbage.pop_front();
+    }
+    Ok(())
+}
+
+/// Removes pieces that the manifest does not name: what a crash between two passes left.
+async fn collect_orphans(shard: &Shard) -> Result<()> {
+    let context = shard.context();
+    let manifest = Arc::clone(&shard.state().manifest);
+    let live = live_pieces(shard, &manifest);
+    let mut tables: Vec<TableName> = vec![shard.layout().segments.clone()];
+    tables.extend(shard.layout().families().iter().map(|family| family.table.clone()));
+    tables.sort_unstable();
+    tables.dedup();
+    for table in tables {
+        for piece in list_pieces(&*context.engine, &context.database, &table).await? {
+            if !live.contains(&(table.clone(), piece)) {
+                delete_piece(&*context.engine, &context.database, &table, piece).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The background task that seals whichever database has enough in its tail.
+pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
+    use futures::executor::block_on;
+    loop {
+        let seen = shared.seal.version();
+        if shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        for writer in writers {
+            if writer.limits().reached(writer.shard()) && !writer.is_poisoned() {
+                let result = block_on(seal(writer, shared));
+                shared.set_seal_error(result.err().map(|error| {
+                    Error::new(ErrorKind::Unavailable, "older records could not be sealed")
+                        .with_source(error)
+                }));
+                shared.sealed.notify();
+            }
+        }
+        block_on(shared.seal.changed(seen));
+    }
+}
