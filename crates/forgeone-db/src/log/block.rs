@@ -135,6 +135,11 @@ impl Section {
         self.first + u64::from(self.count) - 1
     }
 
+    /// Bytes of its records before compression.
+    pub(crate) const fn raw_bytes(&self) -> u64 {
+        self.ids_len as u64 + self.columns_len
+    }
+
     /// Bytes it takes in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.bytes.len() + size_of::<Self>()

@@ -282,14 +282,14 @@ impl CommitLog {
         Ok(block)
     }
 
-    /// Makes `manifest` the live one. Its pieces must have been written before, at any durability.
+    /// Makes `manifest` the live one; returns the head that names it. Its pieces must have been written before, at any durability.
     ///
     /// # Durability
     /// The manifest, and every piece written before it, are durable on return.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub(crate) async fn install(&self, manifest: &Manifest) -> Result<()> {
+    pub(crate) async fn install(&self, manifest: &Manifest) -> Result<Head> {
         let context = &self.context;
         let stored =
             manifest.seal(&context.system, context.lineage, &*context.environment)?;
@@ -302,7 +302,8 @@ impl CommitLog {
         };
         let mut batch = Batch::new(context.database.clone());
         batch.put(&context.tables.checkpoints, manifest.number.to_be_bytes().to_vec(), stored);
-        self.commit_head(&mut state, head, batch).await
+        self.commit_head(&mut state, head, batch).await?;
+        Ok(state.head.clone())
     }
 
     async fn commit_head(

@@ -139,6 +139,36 @@ pub(crate) async fn delete_piece(
     }
 }
 
+/// The numbers of all pieces in a table, live or not: one small read for each.
+///
+/// # Errors
+/// As the engine's; `Corrupt` for a key that is no piece's.
+pub(crate) async fn list_pieces(
+    engine: &dyn Engine,
+    database: &DatabaseName,
+    table: &TableName,
+) -> Result<Vec<u64>> {
+    let mut pieces = Vec::new();
+    let mut start = Bytes::new();
+    loop {
+        let scan = Read::Scan {
+            table: table.clone(),
+            range: KeyRange::from(start),
+            direction: Direction::Forward,
+            projection: Projection::Keys,
+            entries_max: 1,
+            bytes_max: 64,
+        };
+        let page = engine.read(database, scan).await?.into_page()?;
+        let Some(entry) = page.entries.first() else { return Ok(pieces) };
+        let piece = entry.key.first_chunk().map(|head| u64::from_be_bytes(*head));
+        let piece = piece.ok_or_else(|| crate::codec::corrupt("a piece has a foreign key"))?;
+        pieces.push(piece);
+        let Some(next) = piece.checked_add(1) else { return Ok(pieces) };
+        start = part_key(next, 0);
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod fake_engine;
 #[cfg(test)]

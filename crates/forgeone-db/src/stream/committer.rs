@@ -6,14 +6,16 @@ use super::families::{SUBJECT_STATE, id_key, parse_sequence};
 use super::group::{Draft, Group};
 use super::queue::Queue;
 use super::record::{Record, RecordBatch};
-use super::sealer::SealLimits;
+use super::sealer::{SealLimits, SealState};
 use super::shard::Shard;
 use super::store::Shared;
 use crate::environment::Task;
 use crate::log::{BlockDraft, CommitLog, SectionDraft};
+use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::channel::oneshot;
-use futures::executor::block_on;
+use crate::pool::run_blocking;
+use futures::lock::Mutex as AsyncMutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +58,7 @@ pub(crate) struct Writer {
     queue: Queue<Request>,
     limits: SealLimits,
     poisoned: AtomicBool,
+    seal_state: AsyncMutex<SealState>,
     task: Mutex<Option<Task>>,
 }
 
@@ -78,6 +81,7 @@ impl Writer {
             queue: Queue::new(),
             limits,
             poisoned: AtomicBool::new(false),
+            seal_state: AsyncMutex::default(),
             task: Mutex::new(None),
         });
         let worker = Arc::clone(&writer);
@@ -92,6 +96,19 @@ impl Writer {
 
     pub(crate) const fn log(&self) -> &Arc<CommitLog> {
         &self.log
+    }
+
+    pub(crate) const fn limits(&self) -> &SealLimits {
+        &self.limits
+    }
+
+    pub(crate) const fn seal_state(&self) -> &AsyncMutex<SealState> {
+        &self.seal_state
+    }
+
+    /// Takes no more writes until the store is reopened.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
     }
 
     /// Whether the database takes no more writes until the store is reopened.
@@ -146,10 +163,10 @@ impl Writer {
 
     fn run(&self) {
         while let Some(requests) = self.queue.take(GROUP_BYTES_MAX) {
-            let group = AssertUnwindSafe(|| block_on(self.commit_group(requests)));
+            let group = AssertUnwindSafe(|| run_blocking(self.commit_group(requests)));
             if catch_unwind(group).is_err() {
                 // The replies were dropped, which tells every member that its outcome is unknown.
-                self.poisoned.store(true, Ordering::Release);
+                self.poison();
             }
         }
     }
@@ -205,8 +222,8 @@ impl Writer {
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {
-        let keys: Vec<Vec<u8>> =
-            entries.iter().map(|entry| id_key(&entry.record.id, entry.topic.id)).collect();
+        let keys: Vec<Bytes> =
+            entries.iter().map(|entry| id_key(&entry.record.id, entry.topic.id).into()).collect();
         let view = self.shard.family(self.shard.layout().ids()?).await?;
         let hits = view.index.get_many(&keys).await?;
         drop(view);
@@ -245,7 +262,7 @@ impl Writer {
         };
         let block = self.log.append(draft).await.inspect_err(|error| {
             if error.outcome() == Outcome::Unknown {
-                self.poisoned.store(true, Ordering::Release);
+                self.poison();
             }
         })?;
         topics.iter().for_each(|topic| topics_known.introduce(topic));
@@ -253,7 +270,7 @@ impl Writer {
         self.shared.record_head(&head);
         let records: Vec<Vec<Record>> = drafts.into_iter().map(|draft| draft.records).collect();
         if let Err(error) = self.shard.publish(block, head, &records) {
-            self.poisoned.store(true, Ordering::Release);
+            self.poison();
             return Err(error.with_outcome(Outcome::Unknown));
         }
         self.shared.commits.notify();

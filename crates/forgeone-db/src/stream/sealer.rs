@@ -5,19 +5,18 @@
 //! the first pass after the next open removes those.
 
 use super::committer::Writer;
-use super::families::fresh_after_freeze;
 use super::segment::SegmentWriter;
-use super::shard::{Memtables, Shard};
+use super::shard::{Memtables, Shard, fresh_memtables};
 use super::store::Shared;
 use super::tail::TailSection;
 use crate::environment::Timestamp;
-use crate::index::{Family, Run, RunRef, Tombstones, merge, write_run};
+use crate::index::{Family, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
 use crate::log::{Hash, Manifest, SegmentRef};
 use crate::piece::{PieceWriter, delete_piece, list_pieces};
-use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, TableName};
+use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Runs of one family before all are merged into one.
 const RUNS_MAX: usize = 12;
@@ -25,6 +24,8 @@ const RUNS_MAX: usize = 12;
 const SEGMENT_RAW_BYTES_MAX: u64 = 64 << 20;
 /// Segments smaller than this share a piece with others.
 const SHARED_SEGMENT_RAW_BYTES: u64 = 256 << 10;
+/// Entries of a memtable that are copied out under its lock at a time.
+const MEMTABLE_PAGE_ENTRIES: usize = 1024;
 /// How far a tail may grow beyond the limits before appends wait for the sealer.
 const BACKLOG_FACTOR: usize = 4;
 
@@ -151,7 +152,7 @@ fn freeze(shard: &Shard) -> Option<Cut> {
     if state.manifest.covers == head.number {
         return None;
     }
-    let memtables = std::mem::replace(&mut state.active, fresh_after_freeze(shard.layout()));
+    let memtables = std::mem::replace(&mut state.active, fresh_memtables(shard.layout()));
     state.frozen = Some(memtables.clone());
     Some(Cut {
         commit: head.number,
@@ -267,14 +268,12 @@ impl Pass<'_> {
         let old: Vec<RunRef> =
             self.cut.manifest.runs.iter().filter(|run| run.family == family.id).cloned().collect();
         let Some(memtable) = self.cut.memtables.get(&family.id) else { return Ok(old) };
-        // Frozen memtables no longer change: nobody waits for this lock but readers.
-        let memtable = std::mem::take(&mut *crate::stream::shard::frozen_copy(memtable));
-        if memtable.is_empty() {
+        if memtable.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
             return Ok(old);
         }
         let context = self.shard.index_context();
         let mut piece = self.piece(&family.table, next_piece);
-        let run = write_run(context, family, &memtable, &mut piece).await?;
+        let run = self.write_run(family, memtable, &mut piece).await?;
         piece.finish().await?;
         let mut runs = vec![run];
         runs.extend(old);
@@ -294,6 +293,28 @@ impl Pass<'_> {
             delete_piece(&*context.engine, &context.database, &family.table, fresh).await?;
         }
         Ok(vec![merged])
+    }
+
+    /// Writes a memtable as a run, a page at a time, so that readers are not locked out.
+    async fn write_run(
+        &self,
+        family: &Family,
+        memtable: &RwLock<Memtable>,
+        piece: &mut PieceWriter,
+    ) -> Result<RunRef> {
+        let mut run = RunWriter::begin(self.shard.index_context(), family, piece)?;
+        let mut range = KeyRange::all();
+        loop {
+            let page = memtable
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .page(&range, Direction::Forward, MEMTABLE_PAGE_ENTRIES);
+            for (key, value) in &page {
+                run.push(key, value.as_deref()).await?;
+            }
+            let Some((last, _)) = page.last() else { return run.finish().await };
+            range = KeyRange::from([&last[..], &[0]].concat());
+        }
     }
 
     async fn install(
@@ -407,7 +428,7 @@ async fn collect_orphans(shard: &Shard) -> Result<()> {
 
 /// The background task that seals whichever database has enough in its tail.
 pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
-    use futures::executor::block_on;
+    use crate::pool::run_blocking;
     loop {
         let seen = shared.seal.version();
         if shared.stopping.load(Ordering::Acquire) {
@@ -415,7 +436,7 @@ pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
         }
         for writer in writers {
             if writer.limits().reached(writer.shard()) && !writer.is_poisoned() {
-                let result = block_on(seal(writer, shared));
+                let result = run_blocking(seal(writer, shared));
                 shared.set_seal_error(result.err().map(|error| {
                     Error::new(ErrorKind::Unavailable, "older records could not be sealed")
                         .with_source(error)
@@ -423,6 +444,6 @@ pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
                 shared.sealed.notify();
             }
         }
-        block_on(shared.seal.changed(seen));
+        run_blocking(shared.seal.changed(seen));
     }
 }

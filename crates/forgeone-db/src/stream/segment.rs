@@ -411,6 +411,20 @@ impl Segment {
         Ok(Chunk { batch, bounds })
     }
 
+    /// Records of unit `index`, past the cache: for rewriting what nobody may ask for.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming topic and range.
+    pub(crate) async fn unit_uncached(&self, index: usize) -> Result<RecordBatch> {
+        let read = async {
+            let entry = self.units.get(index).ok_or_else(|| corrupt("a unit is missing"))?;
+            let binding = entry.binding(self.lineage, self.reference.subject)?;
+            let counter = u32::try_from(index).map_err(|_| corrupt("too many units"))?;
+            entry.decode(self.member.read_unit(counter, &entry.unit, &binding).await?)
+        };
+        read.await.map_err(|error| locate(error, &self.reference))
+    }
+
     fn cache_offset(&self, unit: &UnitEntry) -> u64 {
         self.reference.piece.offset + unit.unit.offset
     }

@@ -13,8 +13,10 @@ use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSour
 use crate::log::{Block, Head, LogContext, Loaded, Manifest, SegmentRef, TOPIC_ID_MIN, Witness};
 use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
 /// Opened things that all databases of a store share.
 #[derive(Debug, Clone)]
@@ -126,6 +128,15 @@ impl State {
         }
     }
 
+    /// Takes over what a new manifest changed in the head.
+    pub(crate) fn adopt(&mut self, installed: &Head) {
+        if let Some(head) = &mut self.head {
+            head.manifest = installed.manifest;
+            head.manifest_hash = installed.manifest_hash;
+            head.oldest = installed.oldest;
+        }
+    }
+
     /// The newest heads of other databases that this one has recorded.
     pub(crate) fn witnesses(&self) -> Vec<Witness> {
         self.witnesses.values().cloned().collect()
@@ -158,6 +169,8 @@ pub(crate) struct Shard {
     caches: Caches,
     index: IndexContext,
     state: RwLock<State>,
+    /// Opened runs of the live manifest.
+    runs: Mutex<HashMap<RunKey, Arc<Run>>>,
     /// Notified after every commit that became visible.
     pub(crate) changed: Notify,
 }
@@ -178,7 +191,15 @@ impl Shard {
             units: Arc::clone(&caches.pages),
         };
         let state = RwLock::new(State::empty(context.database.as_str(), &layout));
-        let shard = Self { context, layout, caches, index, state, changed: Notify::default() };
+        let shard = Self {
+            context,
+            layout,
+            caches,
+            index,
+            state,
+            runs: Mutex::default(),
+            changed: Notify::default(),
+        };
         if let Some(loaded) = &loaded {
             shard.reset(loaded)?;
         }
@@ -215,6 +236,7 @@ impl Shard {
         }
         state.head = Some(loaded.head.clone());
         *self.state_mut() = state;
+        self.retain_runs();
         self.changed.notify();
         Ok(())
     }
@@ -405,17 +427,7 @@ impl Shard {
 
     /// A view of one family: memtables in front, runs behind, kept alive by the manifest.
     pub(crate) async fn family(&self, family: &Family) -> Result<FamilyView> {
-        let (manifest, memtables) = {
-            let state = self.state();
-            let generations = [Some(&state.active), state.frozen.as_ref()];
-            let memtables = generations
-                .into_iter()
-                .flatten()
-                .filter_map(|memtables| memtables.get(&family.id))
-                .map(|memtable| Arc::clone(memtable) as Arc<dyn MemtableSource>)
-                .collect();
-            (Arc::clone(&state.manifest), memtables)
-        };
+        let (manifest, memtables) = self.generations(family);
         let mut runs = Vec::new();
         for reference in manifest.runs.iter().filter(|run| run.family == family.id) {
             runs.push(self.run(family, reference).await?);
@@ -424,7 +436,50 @@ impl Shard {
     }
 
     async fn run(&self, family: &Family, reference: &RunRef) -> Result<Arc<Run>> {
-        Run::open(&self.index, family, reference).await.map(Arc::new)
+        let key = run_key(reference);
+        if let Some(run) = self.opened_runs().get(&key) {
+            return Ok(Arc::clone(run));
+        }
+        let run = Arc::new(Run::open(&self.index, family, reference).await?);
+        self.opened_runs().insert(key, Arc::clone(&run));
+        Ok(run)
+    }
+
+    fn opened_runs(&self) -> MutexGuard<'_, HashMap<RunKey, Arc<Run>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes runs that the live manifest does not name.
+    pub(crate) fn retain_runs(&self) {
+        let live: HashSet<RunKey> = self.state().manifest.runs.iter().map(run_key).collect();
+        self.opened_runs().retain(|key, _| live.contains(key));
+    }
+
+    /// A view of one family that need not know of any key outside `prefix`: runs whose filters rule
+    /// the prefix out are left out.
+    pub(crate) async fn family_at(&self, family: &Family, prefix: &[u8]) -> Result<FamilyView> {
+        let (manifest, memtables) = self.generations(family);
+        let mut runs = Vec::new();
+        for reference in manifest.runs.iter().filter(|run| run.family == family.id) {
+            let run = self.run(family, reference).await?;
+            if run.may_contain(prefix).await? {
+                runs.push(run);
+            }
+        }
+        Ok(FamilyView { index: Index::new(memtables, runs), _manifest: manifest })
+    }
+
+    /// The live manifest and the memtables of a family, as of one moment.
+    fn generations(&self, family: &Family) -> (Arc<Manifest>, Vec<Arc<dyn MemtableSource>>) {
+        let state = self.state();
+        let generations = [Some(&state.active), state.frozen.as_ref()];
+        let memtables = generations
+            .into_iter()
+            .flatten()
+            .filter_map(|memtables| memtables.get(&family.id))
+            .map(|memtable| Arc::clone(memtable) as Arc<dyn MemtableSource>)
+            .collect();
+        (Arc::clone(&state.manifest), memtables)
     }
 
     /// Forgets what is cached of a piece that was dropped.
@@ -437,6 +492,13 @@ impl Shard {
         self.caches.segments.forget(&place);
         self.caches.pages.forget_piece(&place);
     }
+}
+
+/// A run of a family: its piece and where in it.
+type RunKey = (FamilyId, u64, u64);
+
+fn run_key(reference: &RunRef) -> RunKey {
+    (reference.family, reference.piece.piece, reference.piece.offset)
 }
 
 /// How often a reader follows a moving head before it gives up.

@@ -3,9 +3,9 @@
 use super::notify::Notify;
 use crate::environment::Environment;
 use crate::log::{Head, Witness};
-use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Result};
+use forgeone_db_engine::{ClosedReason, DatabaseName, Engine, Error, ErrorKind, Result};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Free space that is left alone, so that a copy-on-write engine can still delete: the smaller of
@@ -24,10 +24,19 @@ pub(crate) struct Shared {
     quota_bytes: u64,
     /// Rung when a database may have enough in its tail to be sealed.
     pub(crate) seal: Notify,
+    /// Notified whenever a database was sealed, or could not be.
+    pub(crate) sealed: Notify,
+    seal_error: Mutex<Option<Error>>,
+    /// Set once, when the store closes.
+    pub(crate) stopping: AtomicBool,
     /// Notified whenever the topic directory changed.
     pub(crate) topics: Notify,
     /// Notified after every commit of any database that became visible.
     pub(crate) commits: Notify,
+    /// Whether another process may write.
+    follower: bool,
+    /// How many wait for a commit.
+    waiting: AtomicUsize,
 }
 
 impl Shared {
@@ -35,6 +44,7 @@ impl Shared {
         engine: Arc<dyn Engine>,
         environment: Arc<dyn Environment>,
         quota_bytes: u64,
+        follower: bool,
     ) -> Self {
         Self {
             engine,
@@ -44,9 +54,57 @@ impl Shared {
             databases: Mutex::default(),
             quota_bytes,
             seal: Notify::default(),
+            sealed: Notify::default(),
+            seal_error: Mutex::default(),
+            stopping: AtomicBool::new(false),
             topics: Notify::default(),
             commits: Notify::default(),
+            follower,
+            waiting: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether another process may write while this handle reads.
+    pub(crate) const fn is_follower(&self) -> bool {
+        self.follower
+    }
+
+    /// Whether anyone waits for a commit.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits for a commit after version `seen` of [`commits`](Self::commits).
+    pub(crate) async fn wait_for_commit(&self, seen: u64) {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let _waiting = Waiting(&self.waiting);
+        self.commits.changed(seen).await;
+    }
+
+    /// # Errors
+    /// `Closed(Shutdown)` once the store is closing.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::Closed(ClosedReason::Shutdown),
+                "the store is closed; open it again",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends waiting and background work.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.seal.notify();
+        self.sealed.notify();
+        self.commits.notify();
     }
 
     /// The next stamp: greater than every one before it and on disk.
@@ -84,6 +142,16 @@ impl Shared {
     /// The durable heads of all databases.
     pub(crate) fn heads(&self) -> Vec<Witness> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// What the last attempt to seal failed with.
+    pub(crate) fn seal_error(&self) -> Option<Error> {
+        let error = self.seal_error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.as_ref().map(Error::duplicate)
+    }
+
+    pub(crate) fn set_seal_error(&self, error: Option<Error>) {
+        *self.seal_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
     /// Refuses a write of about `bytes` before quota or disk are full.

@@ -19,8 +19,17 @@ pub(crate) struct TailSection {
 }
 
 impl TailSection {
-    pub(crate) fn first(&self) -> u64 {
+    pub(crate) const fn subject(&self) -> u64 {
+        self.section.subject
+    }
+
+    pub(crate) const fn first(&self) -> u64 {
         self.section.first
+    }
+
+    /// Bytes of its records before compression.
+    pub(crate) const fn raw_bytes(&self) -> u64 {
+        self.section.raw_bytes()
     }
 
     pub(crate) fn last(&self) -> u64 {

@@ -1,0 +1,198 @@
+//! Reads off the caller's thread: a bounded pool in front of an engine whose calls block.
+//!
+//! Absent on purpose: commits, which are made by threads of their own anyway.
+//!
+//! A thread that may block, such as a committer or a caller of the blocking face, says so with
+//! [`run_blocking`] and is served on the spot, without a hand-over.
+
+use crate::environment::{Environment, Task};
+use forgeone_db_engine::{
+    Batch, BoxFuture, Capability, ClosedReason, DatabaseName, Durability, Engine, Error,
+    ErrorKind, Read, ReadResult, Result, Usage,
+};
+use futures::channel::oneshot;
+use futures::executor::block_on;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+thread_local! {
+    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a future to its end on this thread, which may block meanwhile.
+pub(crate) fn run_blocking<T>(future: impl Future<Output = T>) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            MAY_BLOCK.set(self.0);
+        }
+    }
+    let _restore = Restore(MAY_BLOCK.replace(true));
+    block_on(future)
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    idle: usize,
+    threads: usize,
+    closed: bool,
+}
+
+/// An engine whose reads are made by at most `threads_max` threads of the pool.
+pub(crate) struct PooledEngine {
+    inner: Arc<dyn Engine>,
+    pool: Arc<Pool>,
+    environment: Arc<dyn Environment>,
+    threads_max: usize,
+    tasks: Mutex<Vec<Task>>,
+}
+
+#[derive(Default)]
+struct Pool {
+    jobs: Mutex<Jobs>,
+    arrived: Condvar,
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        loop {
+            let mut jobs = self.lock();
+            let job = loop {
+                if let Some(job) = jobs.waiting.pop_front() {
+                    break job;
+                }
+                if jobs.closed {
+                    return;
+                }
+                jobs.idle += 1;
+                jobs = self.arrived.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+                jobs.idle -= 1;
+            };
+            drop(jobs);
+            job();
+        }
+    }
+}
+
+impl PooledEngine {
+    /// Puts a pool in front of `inner`. Threads start when they are first needed.
+    pub(crate) fn new(
+        inner: Arc<dyn Engine>,
+        environment: Arc<dyn Environment>,
+        threads_max: usize,
+    ) -> Self {
+        Self {
+            inner,
+            pool: Arc::default(),
+            environment,
+            threads_max: threads_max.max(1),
+            tasks: Mutex::default(),
+        }
+    }
+
+    fn submit(&self, job: Job) -> Result<()> {
+        let mut jobs = self.pool.lock();
+        if jobs.closed {
+            return Err(Error::new(
+                ErrorKind::Closed(ClosedReason::Shutdown),
+                "the store is closed; open it again",
+            ));
+        }
+        jobs.waiting.push_back(job);
+        if jobs.idle < jobs.waiting.len() && jobs.threads < self.threads_max {
+            let pool = Arc::clone(&self.pool);
+            let started = self.environment.spawn("read", Box::new(move || pool.work()));
+            match started {
+                Ok(task) => {
+                    jobs.threads += 1;
+                    self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+                }
+                // The threads there are will come to it; without any, nobody would.
+                Err(error) if jobs.threads == 0 => {
+                    jobs.waiting.pop_back();
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
+        drop(jobs);
+        self.pool.arrived.notify_one();
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.pool.lock().closed = true;
+        self.pool.arrived.notify_all();
+        let tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.join();
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Engine for PooledEngine {
+    fn capability(&self) -> Capability {
+        self.inner.capability()
+    }
+
+    fn read(&self, database: &DatabaseName, request: Read) -> BoxFuture<'_, Result<ReadResult>> {
+        let database = database.clone();
+        Box::pin(async move {
+            if MAY_BLOCK.get() {
+                return self.inner.read(&database, request).await;
+            }
+            let inner = Arc::clone(&self.inner);
+            let (reply, answer) = oneshot::channel();
+            self.submit(Box::new(move || {
+                let result = run_blocking(inner.read(&database, request));
+                // A caller that was dropped wants no answer.
+                drop(reply.send(result));
+            }))?;
+            answer.await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Internal, "a read of the engine panicked"))
+            })
+        })
+    }
+
+    fn commit(&self, batch: Batch, durability: Durability) -> BoxFuture<'_, Result<()>> {
+        self.inner.commit(batch, durability)
+    }
+
+    fn usage(&self, database: &DatabaseName) -> BoxFuture<'_, Result<Usage>> {
+        self.inner.usage(database)
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.stop();
+            self.inner.close().await
+        })
+    }
+}
+
+impl fmt::Display for PooledEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pooled({})", self.inner)
+    }
+}
+
+impl fmt::Debug for PooledEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PooledEngine")
+            .field("inner", &self.inner)
+            .field("threads_max", &self.threads_max)
+            .finish_non_exhaustive()
+    }
+}

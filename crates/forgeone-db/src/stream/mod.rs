@@ -1,0 +1,36 @@
+//! Streams: topics of records with dense sequence numbers, over databases that each have one log.
+//!
+//! Absent on purpose: what a record means (`events` and its siblings give it a type) and where the
+//! bytes lie (the engine).
+
+mod change;
+mod committer;
+mod directory;
+mod families;
+mod group;
+mod notify;
+mod query;
+mod queue;
+mod record;
+mod sealer;
+mod segment;
+mod shard;
+mod store;
+mod streams;
+mod subscription;
+mod tail;
+
+pub(crate) use committer::{Entry, Position, REQUEST_BYTES_MAX, Writer};
+pub(crate) use directory::{Directory, Topic};
+pub(crate) use families::{Layout, TopicKind};
+pub(crate) use notify::Notify;
+pub(crate) use query::{Found, Order, Query, QueryCursor, QuerySpec};
+pub(crate) use record::Record;
+pub(crate) use sealer::{SealLimits, run_sealer, seal};
+pub(crate) use shard::{Caches, Shard};
+pub(crate) use store::Shared;
+pub(crate) use streams::{Streams, TopicSummary};
+pub(crate) use subscription::{Start, Subscription, decode_positions, encode_positions};
+
+#[cfg(test)]
+mod tests;

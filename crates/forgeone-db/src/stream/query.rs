@@ -1,0 +1,387 @@
+//! Searching by topic and time, in both directions, in the order (time, topic, sequence).
+//!
+//! A topic's records that are on time never go back in time, so unit bounds find where to start
+//! and stop. Late records are found through their own index. Both streams of a topic, and those of
+//! all topics, are merged as they are read.
+
+use super::directory::Topic;
+use super::families::{late_key, parse_late_key};
+use super::record::Record;
+use super::segment::Chunk;
+use super::shard::{FamilyView, Shard};
+use crate::codec::corrupt;
+use crate::environment::Timestamp;
+use crate::index::Scan;
+use forgeone_db_engine::{Direction, KeyRange, Result};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+/// With more topics than this in a query, each gives its unit back between two records.
+const OPEN_UNITS_MAX: usize = 512;
+
+/// The order of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// The place of a result in the order, from which a query can go on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QueryCursor {
+    pub(crate) time: Timestamp,
+    pub(crate) topic: String,
+    pub(crate) sequence: u64,
+}
+
+/// What is asked of a query, besides its topics.
+#[derive(Debug, Clone)]
+pub(crate) struct QuerySpec {
+    /// First time, included.
+    pub(crate) from: Option<Timestamp>,
+    /// End of the times, excluded.
+    pub(crate) to: Option<Timestamp>,
+    /// Only sequence numbers above this.
+    pub(crate) after: u64,
+    /// Only this level and above.
+    pub(crate) level_min: u8,
+    pub(crate) order: Order,
+    /// Only what comes behind this place in the order.
+    pub(crate) cursor: Option<QueryCursor>,
+}
+
+impl QuerySpec {
+    fn contains(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
+    }
+
+    /// The narrowest time range that the cursor allows.
+    fn narrowed(mut self) -> Self {
+        if let Some(cursor) = &self.cursor {
+            match self.order {
+                Order::Ascending => self.from = self.from.max(Some(cursor.time)),
+                Order::Descending => {
+                    // The end is excluded, so one nanosecond above the cursor's time.
+                    let above = match cursor.time.nanos.checked_add(1) {
+                        Some(nanos) => Timestamp { nanos, ..cursor.time },
+                        None => Timestamp {
+                            seconds: cursor.time.seconds.saturating_add(1),
+                            nanos: 0,
+                        },
+                    };
+                    self.to = Some(self.to.map_or(above, |to| to.min(above)));
+                }
+            }
+        }
+        self
+    }
+}
+
+/// One result.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) sequence: u64,
+    pub(crate) record: Record,
+}
+
+impl Found {
+    /// The result's place in the order.
+    pub(crate) fn cursor(&self) -> QueryCursor {
+        QueryCursor {
+            time: self.record.time,
+            topic: self.topic.name.clone(),
+            sequence: self.sequence,
+        }
+    }
+
+    fn compare(&self, other: &Self) -> Ordering {
+        self.record
+            .time
+            .cmp(&other.record.time)
+            .then_with(|| self.topic.name.cmp(&other.topic.name))
+            .then_with(|| self.sequence.cmp(&other.sequence))
+    }
+}
+
+/// A running query: a snapshot of the topics as they were when it began.
+#[derive(Debug)]
+pub(crate) struct Query {
+    spec: Arc<QuerySpec>,
+    topics: Vec<TopicQuery>,
+    heap: BinaryHeap<Next>,
+    started: bool,
+}
+
+/// The next result of one topic, ordered so that the heap gives the wanted one first.
+#[derive(Debug)]
+struct Next {
+    found: Found,
+    topic: usize,
+    order: Order,
+}
+
+impl Ord for Next {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match self.order {
+            Order::Ascending => other.found.compare(&self.found),
+            Order::Descending => self.found.compare(&other.found),
+        }
+    }
+}
+
+impl PartialOrd for Next {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Next {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Next {}
+
+impl Query {
+    /// A query over `topics` with the shard that each lives in. Nothing is read before the first
+    /// [`next`](Self::next).
+    pub(crate) fn new(topics: Vec<(Arc<Topic>, Arc<Shard>)>, spec: QuerySpec) -> Self {
+        let spec = Arc::new(spec.narrowed());
+        let topics = topics
+            .into_iter()
+            .map(|(topic, shard)| TopicQuery::new(topic, shard, Arc::clone(&spec)))
+            .collect();
+        Self { spec, topics, heap: BinaryHeap::new(), started: false }
+    }
+
+    /// The next result in order; `None` after the last.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming topic and range. The query may be asked again, and goes on behind the
+    /// results it gave.
+    pub(crate) async fn next(&mut self) -> Result<Option<Found>> {
+        if !self.started {
+            for index in 0..self.topics.len() {
+                self.refill(index).await?;
+            }
+            self.started = true;
+        }
+        loop {
+            let Some(next) = self.heap.pop() else { return Ok(None) };
+            self.refill(next.topic).await?;
+            if self.is_wanted(&next.found) {
+                return Ok(Some(next.found));
+            }
+        }
+    }
+
+    fn is_wanted(&self, found: &Found) -> bool {
+        self.spec.cursor.as_ref().is_none_or(|cursor| match self.spec.order {
+            Order::Ascending => found.cursor() > *cursor,
+            Order::Descending => found.cursor() < *cursor,
+        })
+    }
+
+    async fn refill(&mut self, index: usize) -> Result<()> {
+        let crowded = self.topics.len() > OPEN_UNITS_MAX;
+        let Some(topic) = self.topics.get_mut(index) else { return Ok(()) };
+        if let Some(found) = topic.next().await? {
+            self.heap.push(Next { found, topic: index, order: self.spec.order });
+        }
+        if crowded {
+            topic.on_time.chunk = None;
+        }
+        Ok(())
+    }
+}
+
+/// The part of a query that concerns one topic.
+#[derive(Debug)]
+struct TopicQuery {
+    topic: Arc<Topic>,
+    shard: Arc<Shard>,
+    spec: Arc<QuerySpec>,
+    /// The newest record when the query began.
+    upto: u64,
+    on_time: OnTime,
+    late: Late,
+    /// What the stream of records that are on time gives next.
+    on_time_next: Option<(u64, Record)>,
+    /// What the stream of late records gives next.
+    late_next: Option<(u64, Record)>,
+}
+
+/// The stream of records that are on time.
+#[derive(Debug)]
+struct OnTime {
+    /// The next sequence number to look at; `None` at the end.
+    next: Option<u64>,
+    started: bool,
+    chunk: Option<Chunk>,
+}
+
+/// The stream of late records.
+#[derive(Debug)]
+enum Late {
+    Unopened,
+    /// The view keeps the index's runs in place.
+    Open(Box<Scan>, FamilyView),
+    Ended,
+}
+
+impl TopicQuery {
+    fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>) -> Self {
+        let upto = shard.last(topic.id);
+        Self {
+            topic,
+            shard,
+            spec,
+            upto,
+            on_time: OnTime { next: None, started: false, chunk: None },
+            late: Late::Unopened,
+            on_time_next: None,
+            late_next: None,
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Found>> {
+        if self.on_time_next.is_none() {
+            self.on_time_next = self.next_on_time().await?;
+        }
+        if self.late_next.is_none() {
+            self.late_next = self.next_late().await?;
+        }
+        let choose_late = match (&self.on_time_next, &self.late_next) {
+            (Some((a, on_time)), Some((b, late))) => {
+                let late_first = (late.time, *b) < (on_time.time, *a);
+                late_first == (self.spec.order == Order::Ascending)
+            }
+            (on_time, _) => on_time.is_none(),
+        };
+        let taken =
+            if choose_late { self.late_next.take() } else { self.on_time_next.take() };
+        Ok(taken.map(|(sequence, record)| Found {
+            topic: Arc::clone(&self.topic),
+            sequence,
+            record,
+        }))
+    }
+
+    async fn next_on_time(&mut self) -> Result<Option<(u64, Record)>> {
+        if !self.on_time.started {
+            self.on_time.next = self.start().await?;
+            self.on_time.started = true;
+        }
+        while let Some(sequence) = self.on_time.next {
+            if sequence <= self.spec.after || sequence > self.upto || sequence == 0 {
+                self.on_time.next = None;
+                return Ok(None);
+            }
+            let record = self.record_at(sequence).await?;
+            self.on_time.next = match self.spec.order {
+                Order::Ascending => sequence.checked_add(1),
+                Order::Descending => sequence.checked_sub(1),
+            };
+            if record.late {
+                continue;
+            }
+            let beyond = match self.spec.order {
+                Order::Ascending => self.spec.to.is_some_and(|to| record.time >= to),
+                Order::Descending => self.spec.from.is_some_and(|from| record.time < from),
+            };
+            if beyond {
+                self.on_time.next = None;
+                return Ok(None);
+            }
+            if self.spec.contains(record.time) && record.level >= self.spec.level_min {
+                return Ok(Some((sequence, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where records that are on time start to be in range.
+    async fn start(&self) -> Result<Option<u64>> {
+        let oldest = self.shard.first(self.topic.id).max(self.spec.after + 1);
+        match (self.spec.order, self.spec.from, self.spec.to) {
+            (Order::Ascending, None, _) => Ok(Some(oldest)),
+            (Order::Ascending, Some(from), _) => {
+                Ok(Some(self.shard.seek_time(self.topic.id, from).await?.max(oldest)))
+            }
+            (Order::Descending, _, None) => Ok(Some(self.upto)),
+            (Order::Descending, _, Some(to)) => {
+                let sequence = self.shard.seek_time(self.topic.id, to).await?;
+                if sequence > self.upto {
+                    return Ok(Some(self.upto));
+                }
+                // The boundary lies somewhere in this chunk; start at its end.
+                let chunk = self.shard.chunk(self.topic.id, sequence, false).await?;
+                Ok(Some(chunk.batch.last().min(self.upto)))
+            }
+        }
+    }
+
+    async fn record_at(&mut self, sequence: u64) -> Result<Record> {
+        let held = self.on_time.chunk.as_ref().and_then(|chunk| chunk.batch.get(sequence));
+        if let Some(record) = held {
+            return Ok(record.clone());
+        }
+        let forward = self.spec.order == Order::Ascending;
+        let chunk = self.shard.chunk(self.topic.id, sequence, forward).await?;
+        let record = chunk.batch.get(sequence).cloned();
+        self.on_time.chunk = Some(chunk);
+        record.ok_or_else(|| corrupt("a unit lacks a record of its range"))
+    }
+
+    async fn next_late(&mut self) -> Result<Option<(u64, Record)>> {
+        loop {
+            match &mut self.late {
+                Late::Ended => return Ok(None),
+                Late::Unopened => self.late = self.open_late().await?,
+                Late::Open(scan, _) => {
+                    let Some(entry) = scan.next().await? else {
+                        self.late = Late::Ended;
+                        return Ok(None);
+                    };
+                    let (time, sequence) = parse_late_key(&entry.key)?;
+                    if sequence <= self.spec.after || sequence > self.upto {
+                        continue;
+                    }
+                    let record = self.shard.record(self.topic.id, sequence).await?;
+                    if record.time != time || !record.late {
+                        return Err(corrupt("the index of late records disagrees with a record")
+                            .with("topic", &self.topic.name)
+                            .with("sequence", sequence));
+                    }
+                    if record.level >= self.spec.level_min {
+                        return Ok(Some((sequence, record)));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn open_late(&self) -> Result<Late> {
+        let subject = self.topic.id;
+        let start = late_key(subject, self.spec.from.unwrap_or(Timestamp::MIN), 0);
+        let end = match self.spec.to {
+            Some(to) => late_key(subject, to, 0),
+            None => (subject + 1).to_be_bytes().to_vec(),
+        };
+        if end <= start {
+            return Ok(Late::Ended);
+        }
+        let view = self.shard.family(self.shard.layout().late()?).await?;
+        let direction = match self.spec.order {
+            Order::Ascending => Direction::Forward,
+            Order::Descending => Direction::Reverse,
+        };
+        let scan = view.index.scan(&KeyRange::new(start, end), direction);
+        Ok(Late::Open(Box::new(scan), view))
+    }
+}

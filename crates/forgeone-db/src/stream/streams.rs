@@ -1,0 +1,339 @@
+//! All topics of one kind, over their shards.
+
+use super::committer::{Entry, Position, Writer};
+use super::directory::{Directory, Topic};
+use super::families::{TopicKind, key_sequence, marker_prefix, parse_id_entry};
+use super::query::{Found, Query, QuerySpec};
+use super::record::Record;
+use super::shard::Shard;
+use super::store::Shared;
+use super::subscription::{Start, Subscription};
+use crate::codec::corrupt;
+use crate::environment::Timestamp;
+use crate::model::TopicPattern;
+use forgeone_db_engine::{Direction, Error, ErrorKind, Result};
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+/// How often a read beside a writer in another process starts again before it gives up.
+const READ_TRIES: u32 = 8;
+
+/// All topics of one kind.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) kind: TopicKind,
+    directory: Arc<Directory>,
+    system: Arc<Shard>,
+    shards: Vec<Arc<Shard>>,
+    /// One for each shard; none on a handle that only reads.
+    writers: Vec<Arc<Writer>>,
+    shared: Arc<Shared>,
+}
+
+/// What is known of a topic without reading its records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicSummary {
+    pub(crate) name: String,
+    pub(crate) shard: u32,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    /// The greatest time of a record; none if there is no record.
+    pub(crate) time_max: Option<Timestamp>,
+    /// Bytes of sealed records before compression, and as stored.
+    pub(crate) sealed_raw_bytes: u64,
+    pub(crate) sealed_bytes: u64,
+    pub(crate) segments: u64,
+}
+
+impl Streams {
+    pub(crate) fn new(
+        kind: TopicKind,
+        directory: Arc<Directory>,
+        (system, shards): (Arc<Shard>, Vec<Arc<Shard>>),
+        writers: Vec<Arc<Writer>>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { kind, directory, system, shards, writers, shared }
+    }
+
+    /// Whether another process may write while this handle reads.
+    fn follows(&self) -> bool {
+        self.writers.is_empty()
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// Catches up with a writer in another process; does nothing on the writer itself.
+    ///
+    /// # Errors
+    /// `Corrupt` when a log went back or is damaged.
+    pub(crate) async fn refresh(&self) -> Result<bool> {
+        if !self.follows() {
+            return Ok(false);
+        }
+        let mut changed = false;
+        for shard in &self.shards {
+            changed |= shard.refresh().await?;
+        }
+        // After the shards: a topic is in the directory before its first record is in a shard.
+        changed |= self.system.refresh().await?;
+        Ok(changed)
+    }
+
+    /// Runs a read again when a writer in another process dropped what it was reading.
+    async fn reading<T, F: Future<Output = Result<T>>>(&self, read: impl Fn() -> F) -> Result<T> {
+        self.refresh().await?;
+        let mut tries = READ_TRIES;
+        loop {
+            match read().await {
+                Err(error)
+                    if error.kind() == ErrorKind::Corrupt && self.follows() && tries > 0 =>
+                {
+                    tries -= 1;
+                    if !self.refresh().await? {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn shard(&self, topic: &Topic) -> Result<&Arc<Shard>> {
+        self.shards.get(topic.shard as usize).ok_or_else(|| {
+            corrupt("a topic names a shard that the store does not have")
+                .with("topic", &topic.name)
+                .with("shard", topic.shard)
+        })
+    }
+
+    fn shard_count(&self) -> u32 {
+        u32::try_from(self.shards.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The topic of this name, which is made if there is none.
+    pub(crate) async fn open_topic(&self, name: &str) -> Result<Arc<Topic>> {
+        self.directory.get_or_create(self.kind, name, self.shard_count()).await
+    }
+
+    pub(crate) async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
+        self.refresh().await?;
+        self.directory.get(self.kind, name).await
+    }
+
+    /// Appends records, all or none, and says where each is.
+    ///
+    /// # Errors
+    /// `Invalid` when their topics live in different shards; as [`Writer::append`].
+    pub(crate) async fn append(&self, records: Vec<(String, Record)>) -> Result<Vec<Position>> {
+        let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
+        let mut entries = Vec::with_capacity(records.len());
+        for (name, record) in records {
+            let topic = match topics.get(&name) {
+                Some(topic) => Arc::clone(topic),
+                None => {
+                    let topic = self.open_topic(&name).await?;
+                    topics.insert(name, Arc::clone(&topic));
+                    topic
+                }
+            };
+            entries.push(Entry { topic, record });
+        }
+        let Some(first) = entries.first() else { return Ok(Vec::new()) };
+        let shard = first.topic.shard;
+        if let Some(other) = entries.iter().find(|entry| entry.topic.shard != shard) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a batch is atomic, so its topics must live in one shard; send these apart",
+            )
+            .with("topic", &first.topic.name)
+            .with("other topic", &other.topic.name));
+        }
+        let writer = self.writers.get(shard as usize).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "this handle only reads; open the store for writing to append",
+            )
+        })?;
+        writer.append(entries).await
+    }
+
+    /// Every record with this id, by topic name.
+    ///
+    /// # Errors
+    /// `Corrupt` when index and records disagree, or either is damaged.
+    pub(crate) async fn get(&self, id: [u8; 16]) -> Result<Vec<Found>> {
+        self.reading(|| self.get_once(id)).await
+    }
+
+    async fn get_once(&self, id: [u8; 16]) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for (index, shard) in self.shards.iter().enumerate() {
+            let view = shard.family_at(shard.layout().ids()?, &id).await?;
+            let range = super::directory::prefix_range(&id);
+            let mut scan = view.index.scan(&range, Direction::Forward);
+            while let Some(entry) = scan.next().await? {
+                let (subject, sequence) = parse_id_entry(&entry.key, &entry.value)?;
+                let record = shard.record(subject, sequence).await?;
+                if record.id != id {
+                    return Err(corrupt("the index of ids disagrees with a record")
+                        .with("database", &shard.context().database)
+                        .with("sequence", sequence));
+                }
+                let topic = self.topic_of(shard, subject).await?;
+                if topic.shard as usize != index {
+                    return Err(corrupt("a topic has records outside its shard")
+                        .with("topic", &topic.name));
+                }
+                found.push(Found { topic, sequence, record });
+            }
+        }
+        found.sort_by(|a, b| a.topic.name.cmp(&b.topic.name));
+        Ok(found)
+    }
+
+    async fn topic_of(&self, shard: &Shard, subject: u64) -> Result<Arc<Topic>> {
+        let info = shard.context().topics.get(subject).ok_or_else(|| {
+            corrupt("records of an unknown topic").with("topic id", subject)
+        })?;
+        let topic = self.directory.get(self.kind, &info.intro.name).await?;
+        topic.filter(|topic| topic.id == subject).ok_or_else(|| {
+            corrupt("a topic is missing from the directory").with("topic", &info.intro.name)
+        })
+    }
+
+    /// The record of this number.
+    ///
+    /// # Errors
+    /// `NotFound` when the topic has no such record.
+    pub(crate) async fn record(&self, topic: &Topic, sequence: u64) -> Result<Record> {
+        let shard = self.shard(topic)?;
+        self.reading(|| shard.record(topic.id, sequence)).await
+    }
+
+    /// The topics that match, with the shard of each.
+    async fn matching(&self, pattern: &TopicPattern) -> Result<Vec<(Arc<Topic>, Arc<Shard>)>> {
+        let topics = match pattern.exact_topic() {
+            Some(name) => self.directory.get(self.kind, name).await?.into_iter().collect(),
+            None => self.directory.list(self.kind, pattern).await?,
+        };
+        topics
+            .into_iter()
+            .map(|topic| {
+                let shard = Arc::clone(self.shard(&topic)?);
+                Ok((topic, shard))
+            })
+            .collect()
+    }
+
+    /// Starts a query over the topics that match now.
+    pub(crate) async fn query(&self, pattern: &TopicPattern, spec: QuerySpec) -> Result<Query> {
+        let topics = self.reading(|| self.matching(pattern)).await?;
+        Ok(Query::new(topics, spec))
+    }
+
+    /// The topics that match, by name, with what is known of each.
+    pub(crate) async fn topics(&self, pattern: &TopicPattern) -> Result<Vec<TopicSummary>> {
+        let topics = self.reading(|| self.matching(pattern)).await?;
+        Ok(topics.into_iter().map(|(topic, shard)| summary(&topic, &shard)).collect())
+    }
+
+    /// The sequence numbers of the records of a topic that carry `marker`, ascending.
+    pub(crate) async fn marked(&self, topic: &Topic, marker: &str) -> Result<Vec<u64>> {
+        let shard = self.shard(topic)?;
+        self.reading(|| async move {
+            let prefix = marker_prefix(topic.id, marker);
+            let view = shard.family(shard.layout().markers()?).await?;
+            let range = super::directory::prefix_range(&prefix);
+            let mut scan = view.index.scan(&range, Direction::Forward);
+            let mut sequences = Vec::new();
+            while let Some(entry) = scan.next().await? {
+                sequences.push(key_sequence(&entry.key)?);
+            }
+            Ok(sequences)
+        })
+        .await
+    }
+
+    /// The first record of a topic at or after `time`, by unit bounds: everything before it in
+    /// sequence that is on time is older.
+    pub(crate) async fn seek_time(&self, topic: &Topic, time: Timestamp) -> Result<u64> {
+        let shard = self.shard(topic)?;
+        self.reading(|| shard.seek_time(topic.id, time)).await
+    }
+
+    /// Up to `count_max` records of a topic behind `after`, in order of sequence, and about
+    /// `bytes_max` of them, with the stamp of each.
+    pub(crate) async fn read_after(
+        &self,
+        topic: &Topic,
+        after: u64,
+        (count_max, bytes_max): (usize, usize),
+    ) -> Result<Vec<(u64, u64, Record)>> {
+        let shard = self.shard(topic)?;
+        let last = shard.last(topic.id);
+        let mut next = after + 1;
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while next <= last && found.len() < count_max && bytes < bytes_max {
+            let chunk = self.reading(|| shard.chunk(topic.id, next, true)).await?;
+            for (sequence, record) in (chunk.batch.first..).zip(&chunk.batch.records) {
+                if sequence < next || found.len() >= count_max || bytes >= bytes_max {
+                    continue;
+                }
+                let stamp = chunk.batch.commit_of(sequence).map_or(0, |commit| commit.stamp);
+                bytes += record.bytes();
+                found.push((sequence, stamp, record.clone()));
+                next = sequence + 1;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The newest sequence number of a topic.
+    pub(crate) fn last(&self, topic: &Topic) -> Result<u64> {
+        Ok(self.shard(topic)?.last(topic.id))
+    }
+
+    /// The oldest retained sequence number of a topic.
+    pub(crate) fn first(&self, topic: &Topic) -> Result<u64> {
+        Ok(self.shard(topic)?.first(topic.id))
+    }
+
+    /// The topics that match, without counting.
+    pub(crate) async fn matching_topics(&self, pattern: &TopicPattern) -> Result<Vec<Arc<Topic>>> {
+        let topics = self.reading(|| self.matching(pattern)).await?;
+        Ok(topics.into_iter().map(|(topic, _)| topic).collect())
+    }
+
+    /// Subscribes to the topics that match, now and later.
+    pub(crate) async fn subscribe(
+        self: &Arc<Self>,
+        pattern: TopicPattern,
+        start: Start,
+    ) -> Result<Subscription> {
+        Subscription::start(Arc::clone(self), pattern, start).await
+    }
+}
+
+fn summary(topic: &Topic, shard: &Shard) -> TopicSummary {
+    let state = shard.state();
+    let segments = state.manifest.segments_of(topic.id);
+    let (last, time_max) = state.end_of(topic.id);
+    TopicSummary {
+        name: topic.name.clone(),
+        shard: topic.shard,
+        first: segments.first().map_or(1, |segment| segment.first),
+        last,
+        time_max: (last > 0).then_some(time_max),
+        sealed_raw_bytes: segments.iter().map(|segment| segment.raw_bytes).sum(),
+        sealed_bytes: segments.iter().map(crate::log::SegmentRef::stored_bytes).sum(),
+        segments: segments.len() as u64,
+    }
+}

@@ -1,0 +1,201 @@
+//! Subscriptions: what is there, then what comes, without gap or repeat.
+//!
+//! There is no hand-over from catch-up to live: a subscription always reads by sequence number
+//! what is durable behind its position, and waits when there is nothing. So it holds no snapshot,
+//! buffers at most one page, and never slows a writer.
+
+use super::directory::Topic;
+use super::query::Found;
+use super::streams::Streams;
+use crate::codec::{Cursor, put_varint};
+use crate::environment::Timestamp;
+use crate::model::TopicPattern;
+use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Records and bytes that one subscription buffers.
+const PAGE_RECORDS_MAX: usize = 1024;
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Where a subscription starts.
+#[derive(Debug, Clone)]
+pub(crate) enum Start {
+    /// With the oldest retained record.
+    Oldest,
+    /// Behind the newest record there is now.
+    Now,
+    /// Behind this sequence number, in every topic.
+    After(u64),
+    /// With the first record whose topic has reached this time.
+    Time(Timestamp),
+    /// With the newest record that carries this marker; topics without one start behind their
+    /// newest record.
+    Marker(String),
+    /// Behind what a token says, by topic id.
+    Positions(BTreeMap<u64, u64>),
+}
+
+/// A running subscription.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    streams: Arc<Streams>,
+    pattern: TopicPattern,
+    topics: Vec<Arc<Topic>>,
+    /// The version of the directory that `topics` is from.
+    directory_seen: u64,
+    /// The last sequence number delivered, by topic id.
+    delivered: BTreeMap<u64, u64>,
+    buffer: VecDeque<Found>,
+}
+
+impl Subscription {
+    pub(crate) async fn start(
+        streams: Arc<Streams>,
+        pattern: TopicPattern,
+        start: Start,
+    ) -> Result<Self> {
+        let directory_seen = streams.shared().topics.version();
+        let topics = streams.matching_topics(&pattern).await?;
+        let mut delivered = BTreeMap::new();
+        let mut marked = false;
+        for topic in &topics {
+            if let Start::Marker(marker) = &start {
+                let newest = streams.marked(topic, marker).await?.pop();
+                marked |= newest.is_some();
+                let before = newest.map(|sequence| sequence.saturating_sub(1));
+                delivered.insert(topic.id, before.map_or_else(|| streams.last(topic), Ok)?);
+            } else if let Some(position) = position(&streams, topic, &start).await? {
+                delivered.insert(topic.id, position);
+            }
+        }
+        if let Start::Marker(marker) = &start
+            && !marked
+        {
+            return Err(Error::new(ErrorKind::NotFound, "no record carries this marker")
+                .with("marker", marker.escape_debug()));
+        }
+        Ok(Self { streams, pattern, topics, directory_seen, delivered, buffer: VecDeque::new() })
+    }
+
+    /// What was delivered so far, for a token.
+    pub(crate) fn positions(&self) -> BTreeMap<u64, u64> {
+        let mut positions = self.delivered.clone();
+        // What waits in the buffer was not delivered; its first record in each topic says where.
+        for found in self.buffer.iter().rev() {
+            positions.insert(found.topic.id, found.sequence - 1);
+        }
+        positions
+    }
+
+    /// The next record that is there now, if any.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming topic and range. Asked again, the subscription tries the same place.
+    pub(crate) async fn try_next(&mut self) -> Result<Option<Found>> {
+        if self.buffer.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.buffer.pop_front())
+    }
+
+    /// The next record; waits for it.
+    ///
+    /// # Errors
+    /// As [`try_next`](Self::try_next); `Closed` when the store closes.
+    pub(crate) async fn next(&mut self) -> Result<Found> {
+        loop {
+            let seen = self.streams.shared().commits.version();
+            if let Some(found) = self.try_next().await? {
+                return Ok(found);
+            }
+            self.streams.shared().check_open()?;
+            self.streams.shared().wait_for_commit(seen).await;
+        }
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        self.streams.refresh().await?;
+        self.find_new_topics().await?;
+        let mut page = Vec::new();
+        for topic in &self.topics {
+            let after = self.delivered.get(&topic.id).copied().unwrap_or(0);
+            if self.streams.last(topic)? <= after {
+                continue;
+            }
+            let oldest = self.streams.first(topic)?;
+            let after = after.max(oldest.saturating_sub(1));
+            let limits = (PAGE_RECORDS_MAX, PAGE_BYTES_MAX / self.topics.len().clamp(1, 64));
+            for (sequence, stamp, record) in self.streams.read_after(topic, after, limits).await? {
+                page.push((stamp, Found { topic: Arc::clone(topic), sequence, record }));
+            }
+            if page.len() >= PAGE_RECORDS_MAX {
+                break;
+            }
+        }
+        page.sort_by_key(|(stamp, found)| (*stamp, found.topic.id, found.sequence));
+        for (_, found) in page {
+            self.delivered.insert(found.topic.id, found.sequence);
+            self.buffer.push_back(found);
+        }
+        // Topics that were passed over because the page was full come first next time.
+        let rotation = self.topics.len().min(1);
+        self.topics.rotate_left(rotation);
+        Ok(())
+    }
+
+    async fn find_new_topics(&mut self) -> Result<()> {
+        let version = self.streams.shared().topics.version();
+        if version != self.directory_seen || self.streams.shared().is_follower() {
+            self.topics = self.streams.matching_topics(&self.pattern).await?;
+            self.directory_seen = version;
+        }
+        Ok(())
+    }
+}
+
+/// The sequence number behind which a subscription to `topic` starts; `None` from the oldest.
+async fn position(streams: &Streams, topic: &Topic, start: &Start) -> Result<Option<u64>> {
+    let last = streams.last(topic)?;
+    Ok(match start {
+        Start::Oldest | Start::Marker(_) => None,
+        Start::Now => Some(last),
+        Start::After(sequence) => Some((*sequence).min(last)),
+        Start::Time(time) => Some(streams.seek_time(topic, *time).await?.saturating_sub(1)),
+        Start::Positions(positions) => match positions.get(&topic.id) {
+            Some(position) if *position > last => {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "the token is ahead of the store, so it is from another history",
+                )
+                .with("topic", &topic.name));
+            }
+            position => position.copied(),
+        },
+    })
+}
+
+/// Encodes positions for a token.
+pub(crate) fn encode_positions(positions: &BTreeMap<u64, u64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut before = 0;
+    for (topic, sequence) in positions {
+        put_varint(&mut out, topic - before);
+        put_varint(&mut out, *sequence);
+        before = *topic;
+    }
+    out
+}
+
+/// # Errors
+/// `Corrupt` when the bytes are no positions.
+pub(crate) fn decode_positions(bytes: &[u8]) -> Result<BTreeMap<u64, u64>> {
+    let mut cursor = Cursor::new(bytes);
+    let mut positions = BTreeMap::new();
+    let mut topic = 0u64;
+    while cursor.remaining() > 0 {
+        topic = topic.wrapping_add(cursor.varint()?);
+        positions.insert(topic, cursor.varint()?);
+    }
+    Ok(positions)
+}
