@@ -6,6 +6,7 @@
 //! deliberately strict engine for tests, and the conformance suite that every engine runs.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod contract;
 pub mod error;
 pub mod faulty;
