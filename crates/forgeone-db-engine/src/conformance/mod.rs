@@ -49,7 +49,7 @@ pub use harness::{Checked, Harness, Task};
 #[cfg(not(target_family = "wasm"))]
 pub use report::check;
 pub use report::{CaseResult, Report, run};
-pub use subject::Subject;
+pub use subject::{Place, Subject};
 
 use crate::contract::BoxFuture;
 use std::fmt;

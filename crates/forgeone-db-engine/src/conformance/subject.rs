@@ -4,11 +4,12 @@
 
 use super::{Checked, Harness};
 use crate::contract::{
-    Batch, DatabaseName, Direction, Durability, Engine, Entry, KeyRange, Page, Projection, Read,
-    TableName,
+    Batch, DatabaseName, Direction, Durability, Engine, Entry, KeyRange, MaybeSend, MaybeSync,
+    Page, Projection, Read, TableName,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result};
 use bytes::Bytes;
+use std::any::Any;
 use std::sync::Arc;
 
 /// Pages after which a paging loop counts as endless.
@@ -23,17 +24,39 @@ pub struct Subject {
     /// each case must then be refused by `engine` as `Unsupported` and `Rejected`, is made through
     /// this handle, and must show through `engine`.
     pub writer: Option<Arc<dyn Engine>>,
+    /// What the harness needs to find the data again: a path, a temporary directory, a handle on
+    /// the medium. It is dropped after the engine.
+    pub place: Place,
 }
+
+/// Anything that a harness keeps beside an engine.
+#[cfg(not(target_family = "wasm"))]
+pub type Place = Arc<dyn Any + Send + Sync>;
+/// Anything that a harness keeps beside an engine.
+#[cfg(target_family = "wasm")]
+pub type Place = Arc<dyn Any>;
 
 impl Subject {
     /// An engine that reads and writes.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, writer: None }
+        Self { engine, writer: None, place: Arc::new(()) }
+    }
+
+    /// Keeps `place` beside the engine, for [`Harness::reopen`], which makes the next subject of it
+    /// with `Subject { engine, ..closed }`.
+    #[must_use]
+    pub fn with_place(self, place: impl Any + MaybeSend + MaybeSync) -> Self {
+        Self { place: Arc::new(place), ..self }
+    }
+
+    /// The place, if it is a `T`.
+    pub fn place<T: Any>(&self) -> Option<&T> {
+        self.place.downcast_ref()
     }
 
     /// An engine that refuses to write, and a writer of the same data.
     pub fn read_only(engine: Arc<dyn Engine>, writer: Arc<dyn Engine>) -> Self {
-        Self { engine, writer: Some(writer) }
+        Self { engine, writer: Some(writer), place: Arc::new(()) }
     }
 
     /// A fresh one.

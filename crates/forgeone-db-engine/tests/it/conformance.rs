@@ -6,8 +6,8 @@ use forgeone_db_engine::conformance::{self, CASES, Harness, Subject};
 use forgeone_db_engine::faulty::FaultPlan;
 use forgeone_db_engine::strict::MINIMUM_LIMITS;
 use forgeone_db_engine::{
-    BoxFuture, Engine, FaultyEngine, MemoryEngine, MeteredEngine, PoisonedEngine, ReadOnlyEngine,
-    Result, StrictEngine,
+    Batch, BoxFuture, DatabaseName, Engine, FaultyEngine, MemoryEngine, MeteredEngine,
+    PoisonedEngine, ReadOnlyEngine, Result, StrictEngine, TableName,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -68,6 +68,24 @@ fn strict_engine_meets_the_contract() {
     check(|memory| StrictEngine::with_limits(memory, MINIMUM_LIMITS, 4));
 }
 
+/// Another writer in another database changes no answer.
+#[test]
+fn strict_engine_meets_the_contract_beside_a_busy_database() {
+    check(|memory| {
+        let strict = StrictEngine::new(memory, 5);
+        let (database, table) = (DatabaseName::new("busy").unwrap(), TableName::new("t").unwrap());
+        let mut turn: u32 = 0;
+        strict.interfere(move |_| {
+            turn += 1;
+            let mut batch = Batch::new(database.clone());
+            batch.put(&table, (turn % 8).to_be_bytes().to_vec(), turn.to_be_bytes().to_vec());
+            batch.delete(&table, (turn % 5).to_be_bytes().to_vec());
+            vec![batch]
+        });
+        strict
+    });
+}
+
 /// Every commit is refused by `ReadOnlyEngine`, made through a second handle on the same data, and
 /// seen through the first: see [`Subject::writer`].
 #[test]
@@ -102,14 +120,11 @@ struct Persistent;
 
 impl Harness for Persistent {
     fn fresh(&self) -> BoxFuture<'_, Result<Subject>> {
-        Box::pin(async { Ok(Subject::new(Arc::new(VolatileEngine::new()))) })
+        Box::pin(async { Ok(VolatileEngine::new().subject()) })
     }
 
     fn reopen(&self, closed: Subject) -> BoxFuture<'_, Result<Option<Subject>>> {
-        Box::pin(async move {
-            let reopened = VolatileEngine::reopen(&closed.engine);
-            Ok(Some(Subject::new(Arc::new(reopened))))
-        })
+        Box::pin(async { VolatileEngine::new().reopen(closed).await.map(Some) })
     }
 }
 

@@ -341,13 +341,11 @@ struct Lying;
 
 impl Harness for Lying {
     fn fresh(&self) -> BoxFuture<'_, Result<Subject>> {
-        Box::pin(async { Ok(Subject::new(Arc::new(VolatileEngine::lying()))) })
+        Box::pin(async { Ok(VolatileEngine::lying().subject()) })
     }
 
     fn reopen(&self, closed: Subject) -> BoxFuture<'_, Result<Option<Subject>>> {
-        Box::pin(
-            async move { Ok(Some(Subject::new(Arc::new(VolatileEngine::reopen(&closed.engine))))) },
-        )
+        Box::pin(async { VolatileEngine::lying().reopen(closed).await.map(Some) })
     }
 }
 

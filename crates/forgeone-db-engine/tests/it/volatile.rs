@@ -1,13 +1,14 @@
 //! An engine that claims `Sync` and keeps that promise, and no more: closing loses every commit
 //! after the last synced one of its database. It stands for a medium in tests of durability.
 
+use forgeone_db_engine::conformance::Subject;
 use forgeone_db_engine::{
     Batch, BoxFuture, Capability, DatabaseName, Durability, Engine, MemoryEngine, Read, ReadResult,
     Result, Usage,
 };
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 /// The commits of one database, and how many of them are synced.
 type Journal = BTreeMap<DatabaseName, (Vec<Batch>, usize)>;
@@ -19,51 +20,40 @@ pub(crate) struct VolatileEngine {
     lies: bool,
 }
 
-/// By display name, for `reopen` is given a `dyn Engine`.
-static JOURNALS: LazyLock<Mutex<BTreeMap<String, Weak<Mutex<Journal>>>>> =
-    LazyLock::new(Mutex::default);
-
 impl VolatileEngine {
     pub(crate) fn new() -> Self {
-        Self::with_journal(Journal::new(), false)
+        Self { memory: MemoryEngine::new(), journal: Arc::default(), lies: false }
     }
 
     /// One that acknowledges `Sync` without syncing.
     pub(crate) fn lying() -> Self {
-        Self::with_journal(Journal::new(), true)
+        Self { lies: true, ..Self::new() }
     }
 
-    fn with_journal(journal: Journal, lies: bool) -> Self {
-        let journal = Arc::new(Mutex::new(journal));
-        let engine = Self { memory: MemoryEngine::new(), journal, lies };
-        let weak = Arc::downgrade(&engine.journal);
-        JOURNALS.lock().unwrap().insert(engine.to_string(), weak);
-        engine
+    /// The engine with its medium beside it.
+    pub(crate) fn subject(self) -> Subject {
+        let journal = Arc::clone(&self.journal);
+        Subject::new(Arc::new(self)).with_place(journal)
     }
 
-    /// What a crash after `closed` leaves.
-    pub(crate) fn reopen(closed: &Arc<dyn Engine>) -> Self {
-        let journal = JOURNALS.lock().unwrap().remove(&closed.to_string());
-        let journal = journal.and_then(|weak| weak.upgrade()).expect("made by this module");
+    /// What a crash after `closed` leaves, for an engine like this one.
+    pub(crate) async fn reopen(mut self, closed: Subject) -> Result<Subject> {
+        let journal = closed.place::<Arc<Mutex<Journal>>>().expect("made by `subject`");
         let mut kept = journal.lock().unwrap().clone();
-        let reopened = MemoryEngine::new();
         for (batches, synced) in kept.values_mut() {
             batches.truncate(*synced);
             for batch in batches.iter() {
-                futures::executor::block_on(reopened.commit(batch.clone(), Durability::None))
-                    .expect("it was committed before, in the same order");
+                self.memory.commit(batch.clone(), Durability::None).await?;
             }
         }
-        let mut engine = Self::with_journal(kept, closed.to_string().contains("lying"));
-        engine.memory = reopened;
-        engine
+        self.journal = Arc::new(Mutex::new(kept));
+        Ok(self.subject())
     }
 }
 
 impl fmt::Display for VolatileEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = if self.lies { "lying" } else { "volatile" };
-        write!(f, "{what}:{:p}", Arc::as_ptr(&self.journal))
+        f.write_str("volatile")
     }
 }
 
