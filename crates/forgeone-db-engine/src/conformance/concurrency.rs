@@ -10,8 +10,9 @@ use std::task::{Context, Waker};
 
 const COMMITTERS: u32 = 16;
 const COMMITS_EACH: u32 = 4;
-/// Attempts of one committer after which something other than contention is at work.
-const ATTEMPTS_MAX: u32 = 100_000;
+/// Attempts of one committer after which something other than contention is at work: a conflict
+/// means that another committer succeeded, and there are 64 successes in all.
+const ATTEMPTS_MAX: u32 = 10_000;
 
 /// Reads `head`, and commits the next number under the condition that `head` is still the same.
 async fn committer(
