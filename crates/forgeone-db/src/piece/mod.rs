@@ -140,6 +140,6 @@ pub(crate) async fn delete_piece(
 }
 
 #[cfg(test)]
-pub(crate) mod fake_engine;
+pub(crate) mod narrow_engine;
 #[cfg(test)]
 mod tests;
