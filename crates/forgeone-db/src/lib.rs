@@ -7,6 +7,7 @@ pub mod environment;
 
 pub(crate) mod codec;
 pub(crate) mod crypto;
+pub(crate) mod index;
 pub(crate) mod piece;
 
 pub use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
