@@ -8,6 +8,7 @@ pub mod model;
 
 pub(crate) mod codec;
 pub(crate) mod crypto;
+pub(crate) mod index;
 pub(crate) mod piece;
 
 pub use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};

@@ -170,6 +170,6 @@ pub(crate) async fn list_pieces(
 }
 
 #[cfg(test)]
-pub(crate) mod fake_engine;
+pub(crate) mod narrow_engine;
 #[cfg(test)]
 mod tests;

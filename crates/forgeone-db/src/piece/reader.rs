@@ -8,6 +8,7 @@ use crate::codec::{Compression, Cursor, corrupt, decompress};
 use crate::crypto::{Binding, DomainKey, PieceKey, PieceType};
 use bytes::{Bytes, BytesMut};
 use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Read, Result, TableName};
+use std::fmt;
 use std::sync::Arc;
 
 /// Opens the members of one table.
@@ -87,7 +88,6 @@ fn open_directory(
 }
 
 /// An opened member: its directory, and the way to its units.
-#[derive(Debug)]
 pub(crate) struct Member {
     table: PieceTable,
     named: PieceRef,
@@ -99,6 +99,11 @@ impl Member {
     /// The directory, authenticated.
     pub(crate) fn directory(&self) -> &[u8] {
         &self.directory
+    }
+
+    /// Takes the directory out, for a caller that keeps what it means instead.
+    pub(crate) fn take_directory(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.directory)
     }
 
     /// The reference it was opened with.
@@ -181,6 +186,12 @@ impl Member {
             Some(end) if end <= self.named.units_bytes => Ok(()),
             _ => Err(self.locate(corrupt("a unit lies outside its member"))),
         }
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("named", &self.named).finish_non_exhaustive()
     }
 }
 

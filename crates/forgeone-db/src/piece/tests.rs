@@ -2,16 +2,14 @@
 //! Provoked by changing every stored part through the engine; an honest member must come back
 //! byte for byte, alone or beside others in its piece.
 
-use super::fake_engine::{FakeEngine, dump};
+use super::narrow_engine::NarrowEngine;
 use super::{
     Cache, CacheKey, Member, PART_BYTES, PieceReader, PieceRef, PieceWriter, UnitRef, delete_piece,
 };
 use crate::codec::Compression;
 use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceType};
 use crate::environment::SystemEnvironment;
-use forgeone_db_engine::{
-    Batch, DatabaseName, Durability, Engine as _, Entry, ErrorKind, Result, TableName,
-};
+use forgeone_db_engine::{DatabaseName, Entry, ErrorKind, Result, TableName};
 use futures::executor::block_on;
 use std::sync::Arc;
 
@@ -24,7 +22,7 @@ const PLACE: Binding = Binding {
 };
 
 struct Fixture {
-    engine: Arc<FakeEngine>,
+    engine: Arc<NarrowEngine>,
     database: DatabaseName,
     table: TableName,
     domain: DomainKey,
@@ -48,7 +46,7 @@ impl Fixture {
 
     fn writer(&self, piece: u64) -> PieceWriter {
         PieceWriter::new(
-            Arc::<FakeEngine>::clone(&self.engine),
+            Arc::<NarrowEngine>::clone(&self.engine),
             self.database.clone(),
             self.table.clone(),
             piece,
@@ -72,7 +70,7 @@ impl Fixture {
 
     async fn open(&self, named: &PieceRef) -> Result<Member> {
         PieceReader::new(
-            Arc::<FakeEngine>::clone(&self.engine),
+            Arc::<NarrowEngine>::clone(&self.engine),
             self.database.clone(),
             self.table.clone(),
         )
@@ -97,12 +95,11 @@ impl Fixture {
     }
 
     fn put(&self, key: &bytes::Bytes, value: Option<Vec<u8>>) {
-        let mut batch = Batch::new(self.database.clone());
-        match value {
-            Some(value) => batch.put(&self.table, key.clone(), value),
-            None => batch.delete(&self.table, key.clone()),
-        };
-        block_on(self.engine.commit(batch, Durability::None)).unwrap();
+        self.engine.tamper(&self.database, &self.table, key, value);
+    }
+
+    fn dump(&self) -> Vec<Entry> {
+        self.engine.dump(&self.database, &self.table)
     }
 
     fn refused(&self, written: &[Written], what: &str) {
@@ -137,7 +134,7 @@ fn members_that_share_a_piece_come_back() {
                 written.push(fixture.write(&mut piece, lens).await);
             }
             let stats = piece.finish().await.unwrap();
-            let stored = dump(&fixture.engine, &fixture.table);
+            let stored = fixture.dump();
             assert_eq!(stats.parts as usize, stored.len());
             assert_eq!(stats.bytes, stored.iter().map(|entry| entry.value.len() as u64).sum());
             for entry in stored.split_last().unwrap().1 {
@@ -173,7 +170,7 @@ fn every_way_a_part_can_lie_is_corrupt() {
             piece.finish().await.unwrap();
             written
         });
-        let stored = dump(&fixture.engine, &fixture.table);
+        let stored = fixture.dump();
         for (at, Entry { key, value }) in stored.iter().enumerate() {
             for byte in (0..value.len()).step_by(4_999).chain([value.len() - 1]) {
                 let mut bent = value.to_vec();
@@ -208,7 +205,7 @@ fn an_older_piece_under_the_same_number_is_corrupt() {
         })
     };
     write();
-    let old = dump(&fixture.engine, &fixture.table);
+    let old = fixture.dump();
     let new = write();
     block_on(fixture.read(&new)).unwrap();
     fixture.put(&old[0].key, Some(old[0].value.to_vec()));
@@ -275,13 +272,13 @@ fn a_deleted_piece_leaves_its_neighbours() {
             fixture.write(&mut piece, &[5_000_000]).await;
             piece.finish().await.unwrap();
         }
-        let all = dump(&fixture.engine, &fixture.table).len();
+        let all = fixture.dump().len();
         for number in [7, u64::MAX, 99] {
             delete_piece(&*fixture.engine, &fixture.database, &fixture.table, number)
                 .await
                 .unwrap();
         }
-        let left = dump(&fixture.engine, &fixture.table);
+        let left = fixture.dump();
         assert_eq!(left.len(), all / 2);
         assert!(left.iter().all(|entry| matches!(entry.key[7], 6 | 8)));
     });
