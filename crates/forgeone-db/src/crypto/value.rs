@@ -89,11 +89,8 @@ mod tests {
 
     #[test]
     fn values_small_and_large_come_back_and_no_bit_may_change() {
-        let place = Place {
-            lineage: Lineage { store_id: [1; 16], epoch: 1 },
-            subject: 0,
-            position: 9,
-        };
+        let place =
+            Place { lineage: Lineage { store_id: [1; 16], epoch: 1 }, subject: 0, position: 9 };
         for domain in [DomainKey::none(), DomainKey::new(KeyId::SYSTEM, [3; 32])] {
             for len in [0, 10, 5000] {
                 let raw = vec![b'x'; len];

@@ -282,12 +282,7 @@ impl BlockContext<'_> {
     ///
     /// # Errors
     /// `Corrupt` when anything in it is not what was sealed there.
-    pub(super) fn open(
-        &self,
-        number: u64,
-        stored: &Bytes,
-        topics: &TopicTable,
-    ) -> Result<Block> {
+    pub(super) fn open(&self, number: u64, stored: &Bytes, topics: &TopicTable) -> Result<Block> {
         let mut cursor = Cursor::new(stored);
         let header_len = cursor.u32()? as usize;
         let sealed = cursor.take(header_len)?;

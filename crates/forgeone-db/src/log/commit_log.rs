@@ -180,8 +180,9 @@ impl LogContext {
                     .open(next, &entry.value, &self.topics)
                     .map_err(|error| error.with("commit", next))?;
                 if block.previous != previous {
-                    return Err(corrupt("a block does not follow the one before it")
-                        .with("commit", next));
+                    return Err(
+                        corrupt("a block does not follow the one before it").with("commit", next)
+                    );
                 }
                 previous = block.hash;
                 next += 1;
@@ -291,8 +292,7 @@ impl CommitLog {
     /// As [`append`](Self::append).
     pub(crate) async fn install(&self, manifest: &Manifest) -> Result<Head> {
         let context = &self.context;
-        let stored =
-            manifest.seal(&context.system, context.lineage, &*context.environment)?;
+        let stored = manifest.seal(&context.system, context.lineage, &*context.environment)?;
         let mut state = self.state.lock().await;
         let head = Head {
             manifest: manifest.number,
@@ -306,12 +306,7 @@ impl CommitLog {
         Ok(state.head.clone())
     }
 
-    async fn commit_head(
-        &self,
-        state: &mut LogState,
-        head: Head,
-        mut batch: Batch,
-    ) -> Result<()> {
+    async fn commit_head(&self, state: &mut LogState, head: Head, mut batch: Batch) -> Result<()> {
         let context = &self.context;
         let stored: Bytes =
             head.seal(&context.system, context.lineage, &*context.environment)?.into();

@@ -125,7 +125,8 @@ impl Manifest {
     /// Segments of each subject must follow each other without gap.
     fn check(&self) -> Result<()> {
         let dense = self.segments.iter().zip(self.segments.iter().skip(1)).all(|(a, b)| {
-            a.subject < b.subject || (a.subject == b.subject && a.last.checked_add(1) == Some(b.first))
+            a.subject < b.subject
+                || (a.subject == b.subject && a.last.checked_add(1) == Some(b.first))
         });
         let ranges = self.segments.iter().all(|segment| segment.first <= segment.last);
         if dense && ranges { Ok(()) } else { Err(corrupt("a manifest's segments leave a gap")) }

@@ -34,6 +34,3 @@ pub(crate) fn from_cbor<T: for<'b> minicbor::Decode<'b, ()>>(bytes: &[u8]) -> Re
 fn undecodable(error: &minicbor::decode::Error) -> Error {
     corrupt("an authentic value is not encoded as this version expects").with("cause", error)
 }
-
-#[cfg(test)]
-mod tests;

@@ -53,9 +53,9 @@ impl TopicTable {
     /// Adds a topic; one that is known stays as it is.
     pub(crate) fn introduce(&self, intro: &TopicIntro) {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        topics.entry(intro.id).or_insert_with(|| {
-            Arc::new(TopicInfo { intro: intro.clone(), key: OnceLock::new() })
-        });
+        topics
+            .entry(intro.id)
+            .or_insert_with(|| Arc::new(TopicInfo { intro: intro.clone(), key: OnceLock::new() }));
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<TopicInfo>> {
@@ -72,7 +72,11 @@ impl TopicTable {
     /// `Corrupt` for an unknown topic, or one whose key has another number.
     pub(crate) fn key(&self, subject: u64, id: KeyId) -> Result<DomainKey> {
         let key = self.present_key(subject)?;
-        if key.id() == id { Ok(key) } else { Err(corrupt("a piece is sealed under an unknown key")) }
+        if key.id() == id {
+            Ok(key)
+        } else {
+            Err(corrupt("a piece is sealed under an unknown key"))
+        }
     }
 
     /// The key that new pieces of `subject` are sealed with.

@@ -7,8 +7,8 @@
 
 use crate::environment::{Environment, Task};
 use forgeone_db_engine::{
-    Batch, BoxFuture, Capability, ClosedReason, DatabaseName, Durability, Engine, Error,
-    ErrorKind, Read, ReadResult, Result, Usage,
+    Batch, BoxFuture, Capability, ClosedReason, DatabaseName, Durability, Engine, Error, ErrorKind,
+    Read, ReadResult, Result, Usage,
 };
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -133,8 +133,7 @@ impl PooledEngine {
     fn stop(&self) {
         self.pool.lock().closed = true;
         self.pool.arrived.notify_all();
-        let tasks =
-            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.join();
         }

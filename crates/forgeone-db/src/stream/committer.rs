@@ -11,10 +11,10 @@ use super::shard::Shard;
 use super::store::Shared;
 use crate::environment::Task;
 use crate::log::{BlockDraft, CommitLog, SectionDraft};
+use crate::pool::run_blocking;
 use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::channel::oneshot;
-use crate::pool::run_blocking;
 use futures::lock::Mutex as AsyncMutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -190,8 +190,7 @@ impl Writer {
             };
             answers.push((result, reply));
         }
-        let committed =
-            if group.is_empty() { Ok(()) } else { self.commit(group).await };
+        let committed = if group.is_empty() { Ok(()) } else { self.commit(group).await };
         for (result, reply) in answers {
             let result = match (&committed, result) {
                 (Err(error), Ok(_)) => Err(error.duplicate()),

@@ -63,7 +63,11 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn new(system: Arc<Shard>, writer: Option<Arc<Writer>>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        system: Arc<Shard>,
+        writer: Option<Arc<Writer>>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self { system, writer, shared, known: RwLock::default(), creating: Mutex::new(()) }
     }
 
@@ -169,9 +173,10 @@ impl Directory {
         let prefix = topic_name_key(kind, pattern.literal_prefix());
         let view = self.system.family(self.system.layout().topic_names()?).await?;
         let mut found = Vec::new();
-        let mut scan = view.index.scan(prefix_range(&prefix), Direction::Forward);
-        while let Some((key, value)) = scan.next().await? {
-            let name = key
+        let mut scan = view.index.scan(&prefix_range(&prefix), Direction::Forward);
+        while let Some(entry) = scan.next().await? {
+            let name = entry
+                .key
                 .get(1..)
                 .and_then(|name| std::str::from_utf8(name).ok())
                 .ok_or_else(|| corrupt("a topic's name is not text"))?;
@@ -180,7 +185,7 @@ impl Directory {
             }
             found.push(match self.remembered(kind, name) {
                 Some(topic) => topic,
-                None => self.remember(self.parse(kind, name, &value)?),
+                None => self.remember(self.parse(kind, name, &entry.value)?),
             });
         }
         Ok(found)

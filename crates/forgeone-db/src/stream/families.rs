@@ -165,7 +165,8 @@ pub(crate) fn late_key(subject: u64, time: Timestamp, sequence: u64) -> Vec<u8> 
 
 /// The sequence number at the end of an index key.
 pub(crate) fn key_sequence(key: &[u8]) -> Result<u64> {
-    let tail = key.last_chunk().ok_or_else(|| crate::codec::corrupt("an index key is too short"))?;
+    let tail =
+        key.last_chunk().ok_or_else(|| crate::codec::corrupt("an index key is too short"))?;
     Ok(u64::from_be_bytes(*tail))
 }
 

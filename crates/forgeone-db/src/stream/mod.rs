@@ -31,6 +31,3 @@ pub(crate) use shard::{Caches, Shard};
 pub(crate) use store::Shared;
 pub(crate) use streams::{Streams, TopicSummary};
 pub(crate) use subscription::{Start, Subscription, decode_positions, encode_positions};
-
-#[cfg(test)]
-mod tests;

@@ -22,7 +22,8 @@ impl Notify {
     /// Raises the version and wakes everyone.
     pub(crate) fn notify(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
-        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        let wakers =
+            std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().for_each(Waker::wake);
     }
 

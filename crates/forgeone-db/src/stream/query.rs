@@ -67,10 +67,9 @@ impl QuerySpec {
                     // The end is excluded, so one nanosecond above the cursor's time.
                     let above = match cursor.time.nanos.checked_add(1) {
                         Some(nanos) => Timestamp { nanos, ..cursor.time },
-                        None => Timestamp {
-                            seconds: cursor.time.seconds.saturating_add(1),
-                            nanos: 0,
-                        },
+                        None => {
+                            Timestamp { seconds: cursor.time.seconds.saturating_add(1), nanos: 0 }
+                        }
                     };
                     self.to = Some(self.to.map_or(above, |to| to.min(above)));
                 }
@@ -263,8 +262,7 @@ impl TopicQuery {
             }
             (on_time, _) => on_time.is_none(),
         };
-        let taken =
-            if choose_late { self.late_next.take() } else { self.on_time_next.take() };
+        let taken = if choose_late { self.late_next.take() } else { self.on_time_next.take() };
         Ok(taken.map(|(sequence, record)| Found {
             topic: Arc::clone(&self.topic),
             sequence,

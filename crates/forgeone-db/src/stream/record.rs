@@ -44,7 +44,8 @@ impl Record {
 
     /// About how many bytes the record takes raw.
     pub(crate) fn bytes(&self) -> usize {
-        let metadata: usize = self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let metadata: usize =
+            self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
         32 + self.payload.len() + metadata + self.marker.as_ref().map_or(0, String::len)
     }
 
@@ -251,18 +252,20 @@ pub(crate) mod tests {
             proptest::collection::vec(any::<(String, String)>(), 0..3),
             any::<Option<String>>(),
         )
-            .prop_map(|(id, (seconds, nanos), [assigned, late], level, payload, metadata, marker)| {
-                Record {
-                    id,
-                    time: Timestamp { seconds, nanos },
-                    assigned,
-                    late,
-                    level,
-                    payload,
-                    metadata,
-                    marker,
-                }
-            })
+            .prop_map(
+                |(id, (seconds, nanos), [assigned, late], level, payload, metadata, marker)| {
+                    Record {
+                        id,
+                        time: Timestamp { seconds, nanos },
+                        assigned,
+                        late,
+                        level,
+                        payload,
+                        metadata,
+                        marker,
+                    }
+                },
+            )
     }
 
     proptest! {

@@ -241,7 +241,8 @@ impl Pass<'_> {
         let context = self.shard.context();
         let kept = old.get(..old.len() - merged.len()).unwrap_or_default();
         let time_max = kept.last().map_or(Timestamp::MIN, SegmentRef::time_max);
-        let first_section = sections.first().map_or((0, 0), |first| (first.subject(), first.first()));
+        let first_section =
+            sections.first().map_or((0, 0), |first| (first.subject(), first.first()));
         let start = merged.first().map_or(first_section, |first| (first.subject, first.first));
         let domain = context.topics.present_key(start.0)?;
         let mut segment = SegmentWriter::begin(
@@ -254,11 +255,11 @@ impl Pass<'_> {
         for reference in merged {
             let old = self.shard.segment(reference).await?;
             for unit in 0..old.unit_count() {
-                segment.add(&*old.unit_uncached(unit).await?).await?;
+                segment.add(&old.unit_uncached(unit).await?).await?;
             }
         }
         for section in sections {
-            segment.add(&*section.chunk()?.batch).await?;
+            segment.add(&section.chunk()?.batch).await?;
         }
         segment.finish().await
     }
@@ -305,10 +306,11 @@ impl Pass<'_> {
         let mut run = RunWriter::begin(self.shard.index_context(), family, piece)?;
         let mut range = KeyRange::all();
         loop {
-            let page = memtable
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .page(&range, Direction::Forward, MEMTABLE_PAGE_ENTRIES);
+            let page = memtable.read().unwrap_or_else(PoisonError::into_inner).page(
+                &range,
+                Direction::Forward,
+                MEMTABLE_PAGE_ENTRIES,
+            );
             for (key, value) in &page {
                 run.push(key, value.as_deref()).await?;
             }

@@ -238,10 +238,7 @@ impl UnitEntry {
     }
 
     fn bounds(&self) -> TimeBounds {
-        TimeBounds {
-            max: timestamp(self.time_max),
-            on_time_min: self.on_time_min.map(timestamp),
-        }
+        TimeBounds { max: timestamp(self.time_max), on_time_min: self.on_time_min.map(timestamp) }
     }
 
     fn decode(&self, mut stored: Vec<u8>) -> Result<RecordBatch> {
@@ -390,9 +387,7 @@ impl Segment {
         let read = async {
             let places = entries
                 .iter()
-                .map(|unit| {
-                    Ok((unit.unit, unit.binding(self.lineage, self.reference.subject)?))
-                })
+                .map(|unit| Ok((unit.unit, unit.binding(self.lineage, self.reference.subject)?)))
                 .collect::<Result<Vec<_>>>()?;
             let counter = u32::try_from(index).map_err(|_| corrupt("too many units"))?;
             self.member.read_units(counter, &places).await
@@ -406,8 +401,7 @@ impl Segment {
             cache.units.insert(&self.place, self.cache_offset(unit), Arc::clone(&batch), bytes);
             wanted.get_or_insert(batch);
         }
-        let batch =
-            wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))?;
+        let batch = wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))?;
         Ok(Chunk { batch, bounds })
     }
 

@@ -10,13 +10,11 @@ use super::tail::{Tail, TailSection, decode};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSource, Run, RunRef};
-use crate::log::{Block, Head, LogContext, Loaded, Manifest, SegmentRef, TOPIC_ID_MIN, Witness};
+use crate::log::{Block, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness};
 use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Opened things that all databases of a store share.
 #[derive(Debug, Clone)]
@@ -180,7 +178,11 @@ impl Shard {
     ///
     /// # Errors
     /// `Corrupt`, naming what is missing or not authentic.
-    pub(crate) async fn open(context: LogContext, layout: Layout, caches: Caches) -> Result<(Self, Option<Loaded>)> {
+    pub(crate) async fn open(
+        context: LogContext,
+        layout: Layout,
+        caches: Caches,
+    ) -> Result<(Self, Option<Loaded>)> {
         let loaded = context.load().await?;
         let index = IndexContext {
             engine: Arc::clone(&context.engine),
@@ -244,8 +246,7 @@ impl Shard {
     /// Takes in a block that was read.
     fn fold_block(&self, state: &mut State, block: &Block) -> Result<()> {
         for section in &block.sections {
-            let mark =
-                CommitMark { first: section.first, stamp: block.stamp, time: block.time };
+            let mark = CommitMark { first: section.first, stamp: block.stamp, time: block.time };
             let batch = decode(section, mark)?;
             state
                 .fold_section(section.clone(), block.number, mark, &batch.records)
@@ -369,7 +370,12 @@ impl Shard {
     /// # Errors
     /// `NotFound` below the first retained or above the newest sequence number; `Corrupt`, naming
     /// topic and range.
-    pub(crate) async fn chunk(&self, subject: u64, sequence: u64, sequential: bool) -> Result<Chunk> {
+    pub(crate) async fn chunk(
+        &self,
+        subject: u64,
+        sequence: u64,
+        sequential: bool,
+    ) -> Result<Chunk> {
         let not_found = || {
             forgeone_db_engine::Error::new(ErrorKind::NotFound, "no record has this number")
                 .with("sequence", sequence)
@@ -378,8 +384,9 @@ impl Shard {
             Place::Tail(section) => section.chunk().map_err(|error| self.context.locate(error)),
             Place::Segment(reference, pin) => {
                 let segment = self.segment(&reference).await?;
-                let chunk =
-                    segment.unit(&self.caches.segments, segment.unit_of(sequence), sequential).await;
+                let chunk = segment
+                    .unit(&self.caches.segments, segment.unit_of(sequence), sequential)
+                    .await;
                 drop(pin);
                 chunk
             }
@@ -484,11 +491,8 @@ impl Shard {
 
     /// Forgets what is cached of a piece that was dropped.
     pub(crate) fn forget(&self, table: &forgeone_db_engine::TableName, piece: u64) {
-        let place = CacheKey {
-            database: self.context.database.clone(),
-            table: table.clone(),
-            piece,
-        };
+        let place =
+            CacheKey { database: self.context.database.clone(), table: table.clone(), piece };
         self.caches.segments.forget(&place);
         self.caches.pages.forget_piece(&place);
     }

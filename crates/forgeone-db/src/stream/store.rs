@@ -124,11 +124,8 @@ impl Shared {
 
     /// Records a head that is durable.
     pub(crate) fn record_head(&self, head: &Head) {
-        let witness = Witness {
-            database: head.database.clone(),
-            number: head.number,
-            hash: head.hash,
-        };
+        let witness =
+            Witness { database: head.database.clone(), number: head.number, hash: head.hash };
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.insert(head.database.clone(), witness);
     }

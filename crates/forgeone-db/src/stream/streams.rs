@@ -93,9 +93,7 @@ impl Streams {
         let mut tries = READ_TRIES;
         loop {
             match read().await {
-                Err(error)
-                    if error.kind() == ErrorKind::Corrupt && self.follows() && tries > 0 =>
-                {
+                Err(error) if error.kind() == ErrorKind::Corrupt && self.follows() && tries > 0 => {
                     tries -= 1;
                     if !self.refresh().await? {
                         return Err(error);
@@ -189,8 +187,9 @@ impl Streams {
                 }
                 let topic = self.topic_of(shard, subject).await?;
                 if topic.shard as usize != index {
-                    return Err(corrupt("a topic has records outside its shard")
-                        .with("topic", &topic.name));
+                    return Err(
+                        corrupt("a topic has records outside its shard").with("topic", &topic.name)
+                    );
                 }
                 found.push(Found { topic, sequence, record });
             }
@@ -200,9 +199,11 @@ impl Streams {
     }
 
     async fn topic_of(&self, shard: &Shard, subject: u64) -> Result<Arc<Topic>> {
-        let info = shard.context().topics.get(subject).ok_or_else(|| {
-            corrupt("records of an unknown topic").with("topic id", subject)
-        })?;
+        let info = shard
+            .context()
+            .topics
+            .get(subject)
+            .ok_or_else(|| corrupt("records of an unknown topic").with("topic id", subject))?;
         let topic = self.directory.get(self.kind, &info.intro.name).await?;
         topic.filter(|topic| topic.id == subject).ok_or_else(|| {
             corrupt("a topic is missing from the directory").with("topic", &info.intro.name)

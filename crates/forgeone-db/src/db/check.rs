@@ -1,0 +1,95 @@
+//! Whether the databases of a store agree on how far each other had come.
+
+use crate::codec::corrupt;
+use crate::crypto::{DomainKey, Lineage, PieceType, Place, open_value, seal_value};
+use crate::environment::Environment;
+use crate::log::{Witness, from_cbor, to_cbor};
+use crate::stream::Shard;
+use forgeone_db_engine::{Error, Result};
+use minicbor::{Decode, Encode};
+use std::sync::Arc;
+
+/// The heads of all databases at a clean close.
+#[derive(Debug, Encode, Decode)]
+struct Closed {
+    #[n(0)]
+    heads: Vec<Witness>,
+}
+
+pub(super) fn seal_closed(
+    heads: Vec<Witness>,
+    (system, lineage): (&DomainKey, Lineage),
+    environment: &dyn Environment,
+) -> Result<Vec<u8>> {
+    let raw = to_cbor(&Closed { heads });
+    seal_value(system, PieceType::Closed, place(lineage), raw, environment)
+}
+
+/// # Errors
+/// `Corrupt`, with what to do, when the file is not what a clean close wrote.
+pub(super) fn open_closed(
+    stored: &[u8],
+    (system, lineage): (&DomainKey, Lineage),
+) -> Result<Vec<Witness>> {
+    let open = || {
+        let raw = open_value(system, PieceType::Closed, place(lineage), stored)?;
+        from_cbor::<Closed>(&raw)
+    };
+    open().map(|closed| closed.heads).map_err(|error| {
+        error.with("file", super::sidecar::CLOSED_NAME).with(
+            "remedy",
+            "remove the file to open the store without its witness of the last close",
+        )
+    })
+}
+
+fn place(lineage: Lineage) -> Place {
+    Place { lineage, subject: 0, position: 0 }
+}
+
+/// Checks every head that some database or the last clean close has witnessed against what is
+/// there.
+///
+/// # Errors
+/// `Corrupt`, naming the database whose newest commits are missing or replaced.
+pub(super) fn check_witnesses(shards: &[Arc<Shard>], closed: &[Witness]) -> Result<()> {
+    for shard in shards {
+        let witnesses = shard.state().witnesses();
+        let by = shard.context().database.as_str();
+        witnesses.iter().try_for_each(|witness| check(shards, witness, by))?;
+    }
+    closed.iter().try_for_each(|witness| check(shards, witness, "the last clean close"))
+}
+
+fn check(shards: &[Arc<Shard>], witness: &Witness, by: &str) -> Result<()> {
+    let missing = |found: u64| -> Error {
+        corrupt("a database is older than another has seen it; its newest commits are missing")
+            .with("database", &witness.database)
+            .with("commits found", found)
+            .with("commits witnessed", witness.number)
+            .with("witness", by)
+    };
+    let shard = shards
+        .iter()
+        .find(|shard| shard.context().database.as_str() == witness.database)
+        .ok_or_else(|| missing(0))?;
+    let state = shard.state();
+    let head = state.head.as_ref().ok_or_else(|| missing(0))?;
+    if head.number < witness.number {
+        return Err(missing(head.number));
+    }
+    let known = if head.number == witness.number {
+        Some(head.hash)
+    } else if state.manifest.covers == witness.number {
+        Some(state.manifest.covers_hash)
+    } else {
+        None
+    };
+    if known.is_some_and(|hash| hash != witness.hash) {
+        return Err(corrupt("a database has another history than its witness saw")
+            .with("database", &witness.database)
+            .with("commit", witness.number)
+            .with("witness", by));
+    }
+    Ok(())
+}

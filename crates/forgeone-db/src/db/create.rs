@@ -1,0 +1,102 @@
+//! Keyrings on their way to disk and back: creating a store, opening its keyring, changing it.
+
+use super::sidecar::{KEYRING_NAMES, Sidecar};
+use crate::crypto::{DomainKey, Key, KeyId, Keyring, Phase, choose};
+use crate::environment::Environment;
+use crate::log::KeyWrap;
+use crate::options::StoreOptions;
+use bytes::Bytes;
+use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::fmt;
+use std::sync::Arc;
+
+/// Whether anything of a keyring is there.
+pub(super) fn is_absent(copies: &[Option<Bytes>; 2]) -> bool {
+    copies.iter().all(Option::is_none)
+}
+
+/// Opens the keyring that counts.
+///
+/// # Errors
+/// `WrongKey`, `Corrupt`, `NotFound`, `UpgradeRequired`, `Invalid`: see `docs/format.md`.
+pub(super) fn open_keyring(copies: &[Option<Bytes>; 2], key: Option<&Key>) -> Result<Keyring> {
+    choose(copies)?.open(key)
+}
+
+/// Writes the first keyring of a store whose creation then begins.
+pub(super) async fn begin(sidecar: &Sidecar, options: &StoreOptions) -> Result<Keyring> {
+    let environment = &*options.environment;
+    let keyring = Keyring::create_opts(options.key.as_ref(), options.kdf, environment)?;
+    put(sidecar, &keyring).await?;
+    Ok(keyring)
+}
+
+/// Ends a creation: the write of the second keyring is what makes the store exist.
+pub(super) async fn complete(
+    sidecar: &Sidecar,
+    keyring: &Keyring,
+    environment: &dyn Environment,
+) -> Result<Keyring> {
+    let keyring = keyring.ready(environment)?;
+    put_both(sidecar, &keyring).await?;
+    Ok(keyring)
+}
+
+/// Writes a changed keyring: first over the older copy, which makes it count, then over the other,
+/// so that the loss of one copy loses nothing.
+///
+/// # Durability
+/// Durable on return. A crash in between leaves the old or the new keyring in force, never neither.
+pub(super) async fn put_both(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
+    put(sidecar, keyring).await?;
+    let [first, second] = KEYRING_NAMES;
+    let other = if keyring.number() % 2 == 0 { second } else { first };
+    sidecar.replace(other, &keyring.to_bytes()).await
+}
+
+/// Writes a keyring into the place that its number gives it.
+async fn put(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
+    let [first, second] = KEYRING_NAMES;
+    let place = if keyring.number() % 2 == 0 { first } else { second };
+    sidecar.replace(place, &keyring.to_bytes()).await
+}
+
+/// # Errors
+/// `NotFound` for a store whose creation was interrupted.
+pub(super) fn require_ready(keyring: &Keyring) -> Result<()> {
+    match keyring.phase() {
+        Phase::Ready => Ok(()),
+        Phase::Creating => Err(Error::new(
+            ErrorKind::NotFound,
+            "the creation of this store was interrupted before anything was stored; create it again with the same key",
+        )),
+    }
+}
+
+/// The keyring as the log needs it.
+pub(super) struct KeyringWrap {
+    pub(super) keyring: Keyring,
+    pub(super) environment: Arc<dyn Environment>,
+}
+
+impl KeyWrap for KeyringWrap {
+    fn create_key(&self, id: KeyId) -> Result<(DomainKey, Vec<u8>)> {
+        let key = if self.keyring.is_encrypted() {
+            DomainKey::random(id, &*self.environment)?
+        } else {
+            DomainKey::none()
+        };
+        let wrapped = self.keyring.wrap(&key, &*self.environment)?;
+        Ok((key, wrapped))
+    }
+
+    fn unwrap_key(&self, wrapped: &[u8]) -> Result<DomainKey> {
+        self.keyring.unwrap(wrapped)
+    }
+}
+
+impl fmt::Debug for KeyringWrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyringWrap").finish_non_exhaustive()
+    }
+}

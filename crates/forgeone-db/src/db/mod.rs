@@ -1,0 +1,17 @@
+//! The facade: opening and creating stores, and the async and blocking faces over one core.
+//!
+//! Absent on purpose: what events are (`events`) and how they are kept (`stream` and below).
+
+mod check;
+mod create;
+mod database;
+mod keys;
+mod open;
+mod redb_manager;
+mod sidecar;
+mod stats;
+
+pub use database::Database;
+pub use keys::{KeySlot, StoreKeys};
+pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};
+pub use stats::{DatabaseStats, StoreStats};

@@ -1,0 +1,206 @@
+//! What a store is opened with.
+
+use crate::crypto::{KdfParams, Key};
+use crate::environment::{Environment, SystemEnvironment};
+use forgeone_db_engine::{Durability, Engine};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The options of the specification: enough to open or create a store in a directory. Everything
+/// else is set through [`StoreOptions`].
+#[derive(Clone)]
+pub struct DbOptions {
+    /// The directory of the store, which is created if it does not exist.
+    pub path: String,
+    /// The passphrase, stretched with Argon2id; `None` means that the store is not encrypted, and
+    /// then every unit still carries a checksum that is verified on read.
+    pub encryption_key: Option<String>,
+    /// Bytes that the store may occupy on disk, in units of 2^30; 0 means no limit.
+    pub max_size_gb: u64,
+    /// Shards of a new store, 1 to 1,024. On reopening, a larger number grows the store, otherwise
+    /// the recorded one wins.
+    pub shard_count: u32,
+}
+
+impl fmt::Debug for DbOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DbOptions")
+            .field("path", &self.path)
+            .field("encrypted", &self.encryption_key.is_some())
+            .field("max_size_gb", &self.max_size_gb)
+            .field("shard_count", &self.shard_count)
+            .finish()
+    }
+}
+
+/// What opening does about a store that is, or is not, there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OpenMode {
+    /// Opens for writing; `NotFound` if there is no store.
+    #[default]
+    Open,
+    /// Opens for writing; creates the store if there is none.
+    OpenOrCreate,
+    /// Creates the store; `AlreadyExists` if there is one. An interrupted creation is taken up.
+    Create,
+    /// Opens for reading, beside a live writer or without one; `NotFound` if there is no store.
+    Read,
+}
+
+/// Where a store's databases lie.
+#[derive(Debug, Clone)]
+pub(crate) enum StorePlace {
+    /// redb files in a directory.
+    Directory(PathBuf),
+    /// Any engine, with the keyring in a database of its own.
+    Engine(Arc<dyn Engine>),
+}
+
+/// Everything that a store can be opened with.
+#[derive(Debug)]
+pub struct StoreOptions {
+    pub(crate) place: StorePlace,
+    pub(crate) mode: OpenMode,
+    pub(crate) key: Option<Key>,
+    pub(crate) kdf: KdfParams,
+    pub(crate) max_size_bytes: Option<u64>,
+    pub(crate) shard_count: Option<u32>,
+    pub(crate) cache_bytes: u64,
+    pub(crate) lock_wait: Duration,
+    pub(crate) durability: Durability,
+    pub(crate) read_threads: usize,
+    pub(crate) tail_bytes: usize,
+    pub(crate) tail_records: u64,
+    pub(crate) environment: Arc<dyn Environment>,
+}
+
+impl StoreOptions {
+    /// A store of redb files in the directory `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::at(StorePlace::Directory(path.into()))
+    }
+
+    /// A store on any engine. The keyring lies in a database `keyring` of its own.
+    ///
+    /// An engine that cannot persist, such as the memory engine, needs
+    /// [`durability`](Self::durability) set to [`Durability::None`], so that nobody takes its
+    /// commits for durable by accident.
+    pub fn with_engine(engine: Arc<dyn Engine>) -> Self {
+        Self::at(StorePlace::Engine(engine))
+    }
+
+    fn at(place: StorePlace) -> Self {
+        Self {
+            place,
+            mode: OpenMode::default(),
+            key: None,
+            kdf: KdfParams::DEFAULT,
+            max_size_bytes: None,
+            shard_count: None,
+            cache_bytes: 48 << 20,
+            lock_wait: Duration::ZERO,
+            durability: Durability::Sync,
+            read_threads: 4,
+            tail_bytes: 4 << 20,
+            tail_records: 65_536,
+            environment: Arc::new(SystemEnvironment::new()),
+        }
+    }
+
+    /// What to do about a store that is, or is not, there. Default: open it for writing.
+    #[must_use]
+    pub fn mode(mut self, mode: OpenMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The key; none for a store that is not encrypted. Default: none.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Option<Key>>) -> Self {
+        self.key = key.into();
+        self
+    }
+
+    /// What a new store's passphrase is stretched with. Default: [`KdfParams::DEFAULT`].
+    #[must_use]
+    pub fn kdf(mut self, kdf: KdfParams) -> Self {
+        self.kdf = kdf;
+        self
+    }
+
+    /// Bytes that the store may occupy on disk; 0 means no limit. A new store records it; given on
+    /// reopening, it holds for that handle alone. Default: what is recorded, and none for a new
+    /// store.
+    #[must_use]
+    pub fn max_size_bytes(mut self, bytes: u64) -> Self {
+        self.max_size_bytes = Some(bytes);
+        self
+    }
+
+    /// Shards of a new store, 1 to 1,024; on reopening, a larger number grows the store. Default: 4.
+    #[must_use]
+    pub fn shard_count(mut self, count: u32) -> Self {
+        self.shard_count = Some(count);
+        self
+    }
+
+    /// Bytes of all caches together: the engine's pages, opened units and indexes. At least 8 MiB
+    /// is used. Default: 48 MiB.
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes.max(8 << 20);
+        self
+    }
+
+    /// How long to wait for another writer to go away before `InUse`. Default: not at all.
+    /// Recovery after a crash, by whichever process, is waited for up to 30 seconds in any case.
+    #[must_use]
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// What a write must survive. Default: [`Durability::Sync`], process kill and power loss. With
+    /// an engine that cannot give what is asked, opening is `Unsupported`.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Threads that make reads for async callers, at most. Default: 4.
+    #[must_use]
+    pub fn read_threads(mut self, threads: usize) -> Self {
+        self.read_threads = threads.max(1);
+        self
+    }
+
+    /// When a shard's newest records are sealed into segments: at so many compressed bytes or so
+    /// many records, whichever comes first. Bounds the memory of the tail, and the time of opening.
+    /// Default: 4 MiB and 65,536.
+    #[must_use]
+    pub fn seal_at(mut self, tail_bytes: usize, tail_records: u64) -> Self {
+        self.tail_bytes = tail_bytes.max(1);
+        self.tail_records = tail_records.max(1);
+        self
+    }
+
+    /// The world outside: clock, randomness, threads. Default: the real one.
+    #[must_use]
+    pub fn environment(mut self, environment: Arc<dyn Environment>) -> Self {
+        self.environment = environment;
+        self
+    }
+}
+
+impl From<DbOptions> for StoreOptions {
+    fn from(options: DbOptions) -> Self {
+        Self::new(options.path)
+            .mode(OpenMode::OpenOrCreate)
+            .key(options.encryption_key.map(Key::passphrase))
+            .max_size_bytes(options.max_size_gb.saturating_mul(1 << 30))
+            .shard_count(options.shard_count)
+    }
+}
