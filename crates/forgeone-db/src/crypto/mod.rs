@@ -4,8 +4,13 @@
 //! bytes mean.
 
 mod aead;
+mod kdf;
 mod piece;
+mod secret;
 
+pub(crate) use kdf::KdfParams;
 pub(crate) use piece::{
     Binding, DomainKey, KeyId, Lineage, PREFIX_BYTES_MAX, PieceKey, PieceType, TAG_BYTES, Tag,
 };
+#[expect(unreachable_pub, reason = "the facade re-exports these types once it stands")]
+pub use secret::{Key, KeyFile};
