@@ -5,7 +5,6 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use std::mem;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// The least memory, in KiB, that is believed when it is read from a keyring.
@@ -84,7 +83,7 @@ pub(super) fn stretch(
     let mut memory = Memory(Vec::new());
     memory.0.try_reserve_exact(blocks).map_err(|error| {
         Error::new(ErrorKind::Unavailable, "there is not enough memory to try the passphrase")
-            .with("bytes", blocks.saturating_mul(mem::size_of::<Block>()))
+            .with("bytes", blocks.saturating_mul(size_of::<Block>()))
             .with_source(error)
     })?;
     memory.0.resize(blocks, Block::new());
