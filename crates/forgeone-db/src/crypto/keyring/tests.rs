@@ -307,7 +307,7 @@ fn no_secret_is_printed_by_any_type_or_error() {
         .chain(keyring.wrapping.secret())
         .chain(keyring.previous.as_ref().and_then(DomainKey::secret));
     for secret in secrets {
-        let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = blake3::Hash::from_bytes(*secret).to_hex();
         let decimal = format!("{:?}", &secret[..4]);
         let text = format!("{:?}", Bytes::copy_from_slice(&secret[..4])).to_lowercase();
         let [decimal, text] = [decimal, text].map(|list| list[1..list.len() - 1].to_owned());
