@@ -4,10 +4,24 @@
 //! bytes mean.
 
 mod aead;
+mod exchange;
+mod kdf;
+mod keyring;
 mod piece;
+mod secret;
+mod token;
 mod value;
 
+#[cfg(test)]
+mod vectors_tests;
+
+pub use kdf::KdfParams;
+pub(crate) use keyring::{
+    FormerLineage, Keyring, Phase, SealedKeyring, SlotInfo, SlotKind, choose, wrapped_generation,
+};
 pub(crate) use piece::{
     Binding, DomainKey, KeyId, Lineage, PREFIX_BYTES_MAX, PieceKey, PieceType, TAG_BYTES, Tag,
 };
+pub use secret::{Key, KeyFile};
+pub(crate) use token::CursorKey;
 pub(crate) use value::{Place, open_value, seal_value};

@@ -7,11 +7,10 @@
 //! layout carries BLAKE3 checksums instead of tags.
 
 use super::aead::AeadKey;
+use super::kdf::expand;
 use crate::codec::{Compression, Cursor};
 use crate::environment::Environment;
 use forgeone_db_engine::{Error, ErrorKind, Result};
-use hkdf::Hkdf;
-use sha2::Sha256;
 use std::fmt;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -59,6 +58,11 @@ impl DomainKey {
 
     pub(crate) fn new(id: KeyId, secret: [u8; 32]) -> Self {
         Self { id, secret: Some(Zeroizing::new(secret)) }
+    }
+
+    /// As [`new`](Self::new), leaving no copy behind.
+    pub(super) const fn from_secret(id: KeyId, secret: Zeroizing<[u8; 32]>) -> Self {
+        Self { id, secret: Some(secret) }
     }
 
     /// A fresh key under `id`.
@@ -300,12 +304,8 @@ fn derive(
     salt: &[u8; 32],
 ) -> Result<(AeadKey, [u8; 32])> {
     let mut output = Zeroizing::new([0u8; 64]);
-    Hkdf::<Sha256>::new(Some(salt), secret)
-        .expand_multi_info(
-            &[PIECE_KEY_INFO, &(piece_type as u16).to_be_bytes(), &id.0.to_be_bytes()],
-            &mut *output,
-        )
-        .map_err(|_| Error::new(ErrorKind::Internal, "key derivation failed"))?;
+    let info = [PIECE_KEY_INFO, &(piece_type as u16).to_be_bytes(), &id.0.to_be_bytes()];
+    expand(salt, secret, &info, &mut *output)?;
     let (key, commitment) = output.split_at(32);
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().expect("half of 64 is 32"));
     Ok((AeadKey::new(&key)?, commitment.try_into().expect("half of 64 is 32")))
