@@ -1,1 +1,3 @@
 //! ForgeOne DB.
+
+pub mod redb;
