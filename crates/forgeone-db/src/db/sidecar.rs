@@ -2,9 +2,7 @@
 
 use crate::redb::StoreDirectory;
 use bytes::Bytes;
-use forgeone_db_engine::{
-    Batch, DatabaseName, Durability, Engine, Read, Result, TableName,
-};
+use forgeone_db_engine::{Batch, DatabaseName, Durability, Engine, Read, Result, TableName};
 use std::sync::Arc;
 
 /// The two places of the keyring; the highest valid number counts.

@@ -225,7 +225,9 @@ impl EventManager {
                 first_seq: summary.first,
                 last_seq: summary.last,
                 count: (summary.last + 1).saturating_sub(summary.first),
-                last_timestamp: summary.time_max.and_then(crate::environment::Timestamp::to_datetime),
+                last_timestamp: summary
+                    .time_max
+                    .and_then(crate::environment::Timestamp::to_datetime),
                 segments: summary.segments,
                 sealed_raw_bytes: summary.sealed_raw_bytes,
                 sealed_bytes: summary.sealed_bytes,

@@ -130,11 +130,8 @@ impl EventSubscription {
 
 fn advance(mut subscription: Subscription, ends: bool) -> Pending {
     Box::pin(async move {
-        let result = if ends {
-            subscription.try_next().await
-        } else {
-            subscription.next().await.map(Some)
-        };
+        let result =
+            if ends { subscription.try_next().await } else { subscription.next().await.map(Some) };
         (subscription, result)
     })
 }
@@ -156,10 +153,7 @@ impl fmt::Debug for EventSubscription {
 /// The first byte of a subscription token's content.
 const TOKEN_SUBSCRIPTION: u8 = 2; // on-disk
 
-fn open_token(
-    tokens: &CursorKey,
-    token: &str,
-) -> Result<std::collections::BTreeMap<u64, u64>> {
+fn open_token(tokens: &CursorKey, token: &str) -> Result<std::collections::BTreeMap<u64, u64>> {
     let payload = tokens.open(token)?;
     let invalid = || Error::new(ErrorKind::Invalid, "this is no token of a subscription");
     match payload.split_first() {

@@ -185,4 +185,9 @@ pub(crate) fn topic_name_key(kind: TopicKind, name: &str) -> Vec<u8> {
     [&[kind.code()], name.as_bytes()].concat()
 }
 
+/// The next topic's id, which is also its first key's.
 pub(crate) const COUNTER_NEXT_TOPIC: &[u8] = b"next_topic"; // on-disk
+/// Shards of each kind.
+pub(crate) const COUNTER_SHARDS: &[u8] = b"shard_count"; // on-disk
+/// Bytes the store may occupy.
+pub(crate) const COUNTER_MAX_SIZE: &[u8] = b"max_size_bytes"; // on-disk

@@ -174,16 +174,8 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// Loads a database, which may not exist yet.
-    ///
-    /// # Errors
-    /// `Corrupt`, naming what is missing or not authentic.
-    pub(crate) async fn open(
-        context: LogContext,
-        layout: Layout,
-        caches: Caches,
-    ) -> Result<(Self, Option<Loaded>)> {
-        let loaded = context.load().await?;
+    /// A database of which nothing is known yet; it may not exist.
+    pub(crate) fn new(context: LogContext, layout: Layout, caches: Caches) -> Self {
         let index = IndexContext {
             engine: Arc::clone(&context.engine),
             database: context.database.clone(),
@@ -193,7 +185,7 @@ impl Shard {
             units: Arc::clone(&caches.pages),
         };
         let state = RwLock::new(State::empty(context.database.as_str(), &layout));
-        let shard = Self {
+        Self {
             context,
             layout,
             caches,
@@ -201,11 +193,19 @@ impl Shard {
             state,
             runs: Mutex::default(),
             changed: Notify::default(),
-        };
-        if let Some(loaded) = &loaded {
-            shard.reset(loaded)?;
         }
-        Ok((shard, loaded))
+    }
+
+    /// Loads the database as its writer. `None` if it does not exist.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming what is missing or not authentic.
+    pub(crate) async fn load(&self) -> Result<Option<Loaded>> {
+        let loaded = self.context.load().await?;
+        if let Some(loaded) = &loaded {
+            self.reset(loaded)?;
+        }
+        Ok(loaded)
     }
 
     pub(crate) const fn context(&self) -> &LogContext {

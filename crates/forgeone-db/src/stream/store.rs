@@ -107,6 +107,11 @@ impl Shared {
         self.commits.notify();
     }
 
+    /// Bytes the store may occupy; 0 for no limit.
+    pub(crate) const fn quota_bytes(&self) -> u64 {
+        self.quota_bytes
+    }
+
     /// The next stamp: greater than every one before it and on disk.
     pub(crate) fn next_stamp(&self) -> u64 {
         self.stamp.fetch_add(1, Ordering::AcqRel) + 1

@@ -1,0 +1,193 @@
+//! The async face of a store.
+
+use super::check::seal_closed;
+use super::open::{Core, open};
+use super::sidecar::CLOSED_NAME;
+use super::stats::{StoreStats, collect};
+use crate::events::EventManager;
+use crate::options::{OpenMode, StoreOptions};
+use crate::pool::run_blocking;
+use crate::redb::Recovery;
+use crate::stream::{Writer, seal};
+use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+
+/// An open store. Cheap to clone; every clone is the same store, which closes when
+/// [`close`](Self::close) is called or the last clone is dropped.
+///
+/// # Example
+/// ```
+/// use forgeone_db::{Database, Durability, MemoryEngine, OpenMode, StoreOptions, TopicPattern};
+/// # use forgeone_db::{EventMessage, EventPriority, EventQuery};
+/// # futures::executor::block_on(async {
+/// let options = StoreOptions::with_engine(std::sync::Arc::new(MemoryEngine::new()))
+///     .durability(Durability::None)
+///     .mode(OpenMode::OpenOrCreate);
+/// let database = Database::open(options).await?;
+/// # let event: EventMessage = serde_json::from_str(
+/// #     r#"{"id":"67e55044-10b1-426f-9247-bb680e5fe0c8","topic":"orders.eu",
+/// #         "timestamp":"2026-03-01T12:00:00Z","payload":"{}"}"#).unwrap();
+/// let position = database.events().publish(&event).await?;
+/// assert_eq!(position.seq, 1);
+/// let query = EventQuery::new(TopicPattern::new("orders.>")?);
+/// assert_eq!(database.events().query(query).await?.all().await?[0].event, event);
+/// database.close().await?;
+/// # Ok::<(), forgeone_db::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    core: Core,
+    mode: OpenMode,
+    closed: AtomicBool,
+}
+
+impl Database {
+    /// Opens or creates a store, as its options say.
+    ///
+    /// The key is tried before the lock is taken or any data file is opened: with a wrong key the
+    /// directory stays byte for byte as it was. A store that a crash left is recovered first, see
+    /// [`recoveries`](Self::recoveries). Opening reads keyring, heads, manifests and the newest
+    /// records, never the whole store.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store and none is to be created; `AlreadyExists` in mode
+    /// `Create`, or for a directory with other content; `WrongKey` for a wrong, missing or
+    /// tampered key; `Invalid` for a key where none is needed; `InUse` while another process
+    /// writes; `Corrupt` when something is damaged, missing or older than something else has seen
+    /// it; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
+    /// can give.
+    pub async fn open(options: StoreOptions) -> Result<Self> {
+        let mode = options.mode;
+        let core = open(options).await?;
+        Ok(Self { inner: Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }) })
+    }
+
+    /// The events of the store.
+    pub fn events(&self) -> &EventManager {
+        &self.inner.core.events
+    }
+
+    /// How the store was opened.
+    pub fn mode(&self) -> OpenMode {
+        self.inner.mode
+    }
+
+    /// Whether the store is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.inner.core.keyring.is_encrypted()
+    }
+
+    /// Shards of each kind.
+    pub fn shard_count(&self) -> u32 {
+        self.inner.core.settings.shard_count
+    }
+
+    /// Files that had been left by a crash and were recovered while opening.
+    pub fn recoveries(&self) -> Vec<Recovery> {
+        self.inner.core.redb.as_ref().map_or_else(Vec::new, |redb| redb.recoveries())
+    }
+
+    /// Seals all that is still in the tails into segments and indexes, whether or not it is due.
+    /// Sealed records are stored denser; nothing depends on it otherwise.
+    ///
+    /// # Errors
+    /// `Unsupported` on a handle that only reads; `Corrupt`, `Full`, `Closed` as a commit.
+    pub async fn seal(&self) -> Result<()> {
+        self.seal_where(|_| true).await
+    }
+
+    /// Waits until no sealing is due.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub async fn settle(&self) -> Result<()> {
+        self.seal_where(|writer| writer.limits().reached(writer.shard())).await
+    }
+
+    async fn seal_where(&self, due: impl Fn(&Writer) -> bool) -> Result<()> {
+        let core = &self.inner.core;
+        if core.writers.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this handle only reads; open the store for writing to seal",
+            ));
+        }
+        core.shared.check_open()?;
+        for writer in core.writers.iter().filter(|writer| due(writer)) {
+            seal(writer, &core.shared).await?;
+            core.shared.sealed.notify();
+        }
+        Ok(())
+    }
+
+    /// Sizes and counts of every database.
+    ///
+    /// # Errors
+    /// `Corrupt`; as the engine's.
+    pub async fn stats(&self) -> Result<StoreStats> {
+        collect(&self.inner.core).await
+    }
+
+    /// Commits what is queued, ends all background work, records every head for the next opening,
+    /// and releases the files. Every later call on any clone is `Closed(Shutdown)`; a second
+    /// `close` does nothing.
+    ///
+    /// # Errors
+    /// What the last write of the close failed with; the store is closed all the same, and opens
+    /// again as after a crash.
+    pub async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.inner.core
+    }
+}
+
+impl Inner {
+    async fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let core = &self.core;
+        core.writers.iter().for_each(|writer| writer.stop());
+        core.shared.stop();
+        let tasks =
+            std::mem::take(&mut *core.background.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.join();
+        }
+        let witnessed = self.witness_close().await;
+        core.engine.close().await.and(witnessed)
+    }
+
+    /// Leaves the heads of all databases beside the keyring, so that the next opening notices if
+    /// one of them has gone back.
+    async fn witness_close(&self) -> Result<()> {
+        let core = &self.core;
+        if core.writers.is_empty() || core.writers.iter().any(|writer| writer.is_poisoned()) {
+            return Ok(());
+        }
+        let keyring = &core.keyring;
+        let sealed = seal_closed(
+            core.shared.heads(),
+            (keyring.system_key(), keyring.lineage()),
+            &*core.shared.environment,
+        )?;
+        core.sidecar.replace(CLOSED_NAME, &sealed).await
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Nobody is left to tell; an unclean close is recovered by the next opening.
+        drop(run_blocking(self.close()));
+    }
+}

@@ -1,0 +1,228 @@
+//! The blocking face of a store in a directory of redb files.
+
+use super::database::Database;
+use super::stats::StoreStats;
+use crate::events::{
+    EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StartFrom,
+    StoredEvent, TopicInfo,
+};
+use crate::model::{EventMessage, StreamableEvent, TopicPattern};
+use crate::options::{DbOptions, StoreOptions};
+use crate::pool::run_blocking;
+use forgeone_db_engine::Result;
+use uuid::Uuid;
+
+/// Opens the store in the directory `options.path`, or creates it if there is none. Blocks.
+///
+/// # Errors
+/// As [`Database::open`].
+pub fn init_redb(options: DbOptions) -> Result<RedbManager> {
+    RedbManager::open(options.into())
+}
+
+/// Manager of the redb database: a store with blocking calls. Every call waits on the calling
+/// thread; [`events`](Self::events) and [`database`](Self::database) give the async faces of the
+/// same store.
+///
+/// The store closes when [`close`](Self::close) is called or the last handle is dropped.
+#[derive(Debug, Clone)]
+pub struct RedbManager {
+    database: Database,
+}
+
+impl RedbManager {
+    /// Opens or creates a store as its options say. Blocks.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open(options: StoreOptions) -> Result<Self> {
+        run_blocking(Database::open(options)).map(Self::from)
+    }
+
+    /// The async face.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The async face of the events.
+    pub fn events(&self) -> &EventManager {
+        self.database.events()
+    }
+
+    /// Stores one event; durable on return.
+    ///
+    /// # Errors
+    /// As [`EventManager::publish`].
+    pub fn store_event(&self, event: &EventMessage) -> Result<EventPosition> {
+        run_blocking(self.events().publish(event))
+    }
+
+    /// Stores events, all or none, with one sync; durable on return.
+    ///
+    /// # Errors
+    /// As [`EventManager::publish_batch`].
+    pub fn store_events(&self, events: &[EventMessage]) -> Result<Vec<EventPosition>> {
+        run_blocking(self.events().publish_batch(events))
+    }
+
+    /// Stores events, all or none, with what the store must know of each.
+    ///
+    /// # Errors
+    /// As [`EventManager::publish_opts`].
+    pub fn store_events_opts(&self, events: Vec<NewEvent>) -> Result<Vec<EventPosition>> {
+        run_blocking(self.events().publish_opts(events))
+    }
+
+    /// Stores a value of the caller's own type.
+    ///
+    /// # Errors
+    /// As [`EventManager::publish_typed`].
+    pub fn store_typed<T: StreamableEvent + Sync>(
+        &self,
+        value: &T,
+    ) -> Result<(EventMessage, EventPosition)> {
+        run_blocking(self.events().publish_typed(value))
+    }
+
+    /// Every event with this id, ordered by topic.
+    ///
+    /// # Errors
+    /// As [`EventManager::get`].
+    pub fn get_event(&self, id: Uuid) -> Result<Vec<StoredEvent>> {
+        run_blocking(self.events().get(id))
+    }
+
+    /// The event of this number.
+    ///
+    /// # Errors
+    /// As [`EventManager::get_at`].
+    pub fn get_event_at(&self, topic: &str, seq: u64) -> Result<StoredEvent> {
+        run_blocking(self.events().get_at(topic, seq))
+    }
+
+    /// Searches by topic and time; the iterator reads as it is asked.
+    ///
+    /// # Errors
+    /// As [`EventManager::query`].
+    pub fn query_events(&self, query: EventQuery) -> Result<BlockingResults> {
+        run_blocking(self.events().query(query)).map(|results| BlockingResults { results })
+    }
+
+    /// Follows topics; the iterator waits for what comes.
+    ///
+    /// # Errors
+    /// As [`EventManager::subscribe`].
+    pub fn subscribe(
+        &self,
+        topics: &TopicPattern,
+        start: StartFrom,
+    ) -> Result<BlockingSubscription> {
+        let subscription = run_blocking(self.events().subscribe(topics, start))?;
+        Ok(BlockingSubscription { subscription })
+    }
+
+    /// Reads what is there from `start` on, in the order of commits.
+    ///
+    /// # Errors
+    /// As [`EventManager::replay`].
+    pub fn replay(&self, topics: &TopicPattern, start: StartFrom) -> Result<BlockingSubscription> {
+        let subscription = run_blocking(self.events().replay(topics, start))?;
+        Ok(BlockingSubscription { subscription })
+    }
+
+    /// The topics that match, by name.
+    ///
+    /// # Errors
+    /// As [`EventManager::topics`].
+    pub fn topics(&self, topics: &TopicPattern) -> Result<Vec<TopicInfo>> {
+        run_blocking(self.events().topics(topics))
+    }
+
+    /// Seals all that is still in the tails.
+    ///
+    /// # Errors
+    /// As [`Database::seal`].
+    pub fn seal(&self) -> Result<()> {
+        run_blocking(self.database.seal())
+    }
+
+    /// Waits until no sealing is due.
+    ///
+    /// # Errors
+    /// As [`Database::settle`].
+    pub fn settle(&self) -> Result<()> {
+        run_blocking(self.database.settle())
+    }
+
+    /// Sizes and counts of every database.
+    ///
+    /// # Errors
+    /// As [`Database::stats`].
+    pub fn stats(&self) -> Result<StoreStats> {
+        run_blocking(self.database.stats())
+    }
+
+    /// Closes the store.
+    ///
+    /// # Errors
+    /// As [`Database::close`].
+    pub fn close(&self) -> Result<()> {
+        run_blocking(self.database.close())
+    }
+}
+
+impl From<Database> for RedbManager {
+    fn from(database: Database) -> Self {
+        Self { database }
+    }
+}
+
+/// Results of a query as an iterator. After an error it may be asked again, and goes on behind the
+/// results it gave.
+#[derive(Debug)]
+pub struct BlockingResults {
+    results: EventResults,
+}
+
+impl BlockingResults {
+    /// As [`EventResults::cursor`].
+    ///
+    /// # Errors
+    /// As [`EventResults::cursor`].
+    pub fn cursor(&self) -> Result<Option<String>> {
+        self.results.cursor()
+    }
+}
+
+impl Iterator for BlockingResults {
+    type Item = Result<StoredEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        run_blocking(self.results.next()).transpose()
+    }
+}
+
+/// A subscription or replay as an iterator: waits for the next event, and ends after an error or
+/// at the end of a replay.
+#[derive(Debug)]
+pub struct BlockingSubscription {
+    subscription: EventSubscription,
+}
+
+impl BlockingSubscription {
+    /// As [`EventSubscription::token`].
+    ///
+    /// # Errors
+    /// As [`EventSubscription::token`].
+    pub fn token(&self) -> Result<Option<String>> {
+        self.subscription.token()
+    }
+}
+
+impl Iterator for BlockingSubscription {
+    type Item = Result<StoredEvent>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        run_blocking(self.subscription.next()).transpose()
+    }
+}

@@ -1,0 +1,89 @@
+//! Sizes and counts.
+
+use super::open::Core;
+use crate::stream::Shard;
+use forgeone_db_engine::Result;
+use serde::{Deserialize, Serialize};
+
+/// Sizes and counts of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStats {
+    /// Each database, the system's first.
+    pub databases: Vec<DatabaseStats>,
+    /// Bytes allocated to all databases, free space inside them included.
+    pub allocated_bytes: u64,
+    /// Bytes that the medium below can still give, where that is known.
+    pub available_bytes: Option<u64>,
+    /// Bytes the store may occupy; 0 for no limit.
+    pub max_size_bytes: u64,
+    /// Whether the store is encrypted.
+    pub encrypted: bool,
+}
+
+/// Sizes and counts of one database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseStats {
+    /// Its name.
+    pub database: String,
+    /// Number of its newest commit; 0 if it was never written to.
+    pub commits: u64,
+    /// Bytes allocated to it.
+    pub allocated_bytes: u64,
+    /// Topics with records in it.
+    pub topics: u64,
+    /// Records that are not sealed yet.
+    pub tail_records: u64,
+    /// Bytes of them in memory, compressed.
+    pub tail_bytes: u64,
+    /// Sealed segments.
+    pub segments: u64,
+    /// Bytes of sealed records before compression.
+    pub sealed_raw_bytes: u64,
+    /// Bytes that they occupy, compressed and encrypted.
+    pub sealed_bytes: u64,
+    /// Index runs.
+    pub runs: u64,
+    /// Bytes that they occupy.
+    pub run_bytes: u64,
+    /// Entries in them.
+    pub run_entries: u64,
+}
+
+pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
+    let mut databases = Vec::with_capacity(core.shards.len() + 1);
+    let mut available_bytes = None;
+    for shard in std::iter::once(&core.system).chain(&core.shards) {
+        if core.writers.is_empty() {
+            shard.refresh().await?;
+        }
+        let usage = core.engine.usage(&shard.context().database).await?;
+        available_bytes = usage.available_bytes.or(available_bytes);
+        databases.push(of(shard, usage.allocated_bytes));
+    }
+    Ok(StoreStats {
+        allocated_bytes: databases.iter().map(|database| database.allocated_bytes).sum(),
+        available_bytes,
+        max_size_bytes: core.shared.quota_bytes(),
+        encrypted: core.keyring.is_encrypted(),
+        databases,
+    })
+}
+
+fn of(shard: &Shard, allocated_bytes: u64) -> DatabaseStats {
+    let state = shard.state();
+    let manifest = &state.manifest;
+    DatabaseStats {
+        database: shard.context().database.to_string(),
+        commits: state.head.as_ref().map_or(0, |head| head.number),
+        allocated_bytes,
+        topics: shard.context().topics.all().len() as u64,
+        tail_records: state.tail.records(),
+        tail_bytes: state.tail.bytes() as u64,
+        segments: manifest.segments.len() as u64,
+        sealed_raw_bytes: manifest.segments.iter().map(|segment| segment.raw_bytes).sum(),
+        sealed_bytes: manifest.segments.iter().map(crate::log::SegmentRef::stored_bytes).sum(),
+        runs: manifest.runs.len() as u64,
+        run_bytes: manifest.runs.iter().map(|run| run.piece.bytes()).sum(),
+        run_entries: manifest.runs.iter().map(|run| run.entries).sum(),
+    }
+}

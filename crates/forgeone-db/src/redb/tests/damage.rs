@@ -1,0 +1,153 @@
+//! Damaged, foreign and vanished files, and a full medium: typed errors, never a panic.
+
+use super::*;
+use forgeone_db_engine::{
+    ClosedReason, Direction, Error, ErrorKind, KeyRange, Outcome, Projection,
+};
+use std::fs;
+use std::path::PathBuf;
+
+/// A store with a closed `system.redb` of a few hundred pages, and that file's path and bytes.
+fn closed_store() -> (TempDir, PathBuf, Vec<u8>) {
+    let place = store();
+    let engine = writer(place.path());
+    for round in 0..4_u8 {
+        let mut batch = Batch::new(database("system"));
+        for number in 0..200_u8 {
+            batch.put(&table("t"), [number, round].to_vec(), vec![number; 700]);
+        }
+        now(engine.commit(batch, Durability::Sync)).unwrap();
+    }
+    close(&engine);
+    let path = place.path().join("system.redb");
+    let bytes = fs::read(&path).unwrap();
+    (place, path, bytes)
+}
+
+fn scan_all(engine: &RedbEngine) -> Result<()> {
+    for direction in [Direction::Forward, Direction::Reverse] {
+        let scan = Read::Scan {
+            table: table("t"),
+            range: KeyRange::all(),
+            direction,
+            projection: Projection::Entries,
+            entries_max: 4096,
+            bytes_max: u64::MAX,
+        };
+        now(engine.read(&database("system"), scan))?.into_page()?;
+    }
+    Ok(())
+}
+
+fn is_typed(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Corrupt
+            | ErrorKind::UpgradeRequired
+            | ErrorKind::Internal
+            | ErrorKind::Unavailable
+            | ErrorKind::InUse
+            | ErrorKind::Full
+            | ErrorKind::Closed(ClosedReason::Poisoned)
+    )
+}
+
+/// Everything one can do with a store, over a file that is not what it was.
+fn exercise(place: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let engine = reader(place);
+    errors.extend(scan_all(&engine).err());
+    errors.extend(get(&engine, "system", &[7, 1]).err());
+    let engine = writer(place);
+    errors.extend(scan_all(&engine).err());
+    errors.extend(get(&engine, "system", &[7, 1]).err());
+    errors.extend(put(&engine, "system", &[7, 1], b"new").err());
+    errors.extend(put(&engine, "system", &[8, 1], b"new").err());
+    errors.extend(now(engine.close()).err());
+    errors
+}
+
+#[test]
+fn garbage_is_corrupt() {
+    let place = store();
+    fs::write(place.path().join("system.redb"), vec![0xA5; 100_000]).unwrap();
+    let errors = exercise(place.path());
+    assert_eq!(errors.len(), 6);
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[test]
+fn a_file_of_another_version_is_named_as_such() {
+    let (place, path, mut bytes) = closed_store();
+    // The version byte of both commit slots.
+    bytes[64] = 99;
+    bytes[192] = 99;
+    fs::write(&path, &bytes).unwrap();
+    let error = get(&reader(place.path()), "system", &[7, 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UpgradeRequired, "{error}");
+    let error = put(&writer(place.path()), "system", &[7, 1], b"v").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UpgradeRequired, "{error}");
+}
+
+#[test]
+fn truncated_files_are_typed_errors_and_other_databases_work() {
+    let (place, path, bytes) = closed_store();
+    for len in [1, 8, 100, 319, 320, 4095, 4096, 9000, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..len]).unwrap();
+        for error in exercise(place.path()) {
+            assert!(is_typed(&error), "{len} bytes: {error:?}");
+        }
+        let engine = writer(place.path());
+        put(&engine, "logs_shard_0", b"k", b"v").unwrap();
+    }
+}
+
+#[test]
+fn flipped_bits_are_typed_errors_or_nothing_but_never_a_panic() {
+    let (place, path, bytes) = closed_store();
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut failed = 0;
+    for round in 0..200 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let mut damaged = bytes.clone();
+        // Half of the positions lie in the first pages, where the structure is.
+        let span = if round % 2 == 0 { 8192 } else { bytes.len() };
+        let position = usize::try_from(state >> 8).unwrap() % span;
+        damaged[position] ^= 1 << (state & 7);
+        fs::write(&path, &damaged).unwrap();
+        let errors = exercise(place.path());
+        for error in &errors {
+            assert!(is_typed(error), "byte {position}: {error:?}");
+        }
+        failed += usize::from(!errors.is_empty());
+    }
+    println!("{failed} of 200 flips were noticed");
+}
+
+#[test]
+fn a_directory_that_vanished_is_a_typed_error() {
+    let (place, _, _) = closed_store();
+    let engine = writer(place.path());
+    let directory = StoreDirectory::open(place.path()).unwrap();
+    fs::remove_dir_all(place.path()).unwrap();
+    let error = put(&engine, "logs_shard_0", b"k", b"v").unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::Rejected));
+    assert_eq!(get(&engine, "system", &[7, 1]).unwrap(), None);
+    assert_eq!(directory.try_lock().unwrap_err().kind(), ErrorKind::NotFound);
+    close(&engine);
+}
+
+#[test]
+fn a_symbolic_link_is_not_followed() {
+    let (place, path, _) = closed_store();
+    let elsewhere = place.path().join("elsewhere");
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    for error in exercise(place.path()).iter().take(5) {
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    }
+}
