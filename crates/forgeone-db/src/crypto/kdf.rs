@@ -24,21 +24,24 @@ const WORK_KIB_MAX: u64 = 4 * 1024 * 1024; // on-disk
 /// 8 MiB to 1 GiB of memory, 1 to 16 passes, 1 to 16 lanes, and at most 4 GiB of memory times
 /// passes. Anything else in a keyring is a sign of tampering and is refused before any work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KdfParams {
-    pub(crate) memory_kib: u32,
-    pub(crate) passes: u32,
-    pub(crate) lanes: u32,
+pub struct KdfParams {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes. They are computed one after another.
+    pub lanes: u32,
 }
 
 impl KdfParams {
     /// What new passphrase slots get: 64 MiB, 3 passes, 1 lane (the second recommendation of RFC
     /// 9106, with one lane because lanes are not computed in parallel here).
-    pub(crate) const DEFAULT: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+    pub const DEFAULT: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
     /// The least that is accepted. For tests, where the passphrase protects nothing.
-    pub(crate) const FLOOR: Self = Self { memory_kib: MEMORY_KIB_MIN, passes: 1, lanes: 1 };
+    pub const FLOOR: Self = Self { memory_kib: MEMORY_KIB_MIN, passes: 1, lanes: 1 };
 
     /// Whether the parameters are within the limits.
-    pub(crate) fn is_acceptable(self) -> bool {
+    pub fn is_acceptable(self) -> bool {
         (MEMORY_KIB_MIN..=MEMORY_KIB_MAX).contains(&self.memory_kib)
             && (1..=PASSES_MAX).contains(&self.passes)
             && (1..=LANES_MAX).contains(&self.lanes)
