@@ -25,11 +25,11 @@ const WORK_KIB_MAX: u64 = 4 * 1024 * 1024; // on-disk
 /// passes. Anything else in a keyring is a sign of tampering and is refused before any work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KdfParams {
-    /// Memory in KiB.
+    /// Memory, in KiB.
     pub memory_kib: u32,
     /// Passes over the memory.
     pub passes: u32,
-    /// Lanes.
+    /// Lanes. They are computed one after another.
     pub lanes: u32,
 }
 

@@ -1,7 +1,5 @@
 //! The user's secret: a passphrase or a raw key, and the text file it may be kept in.
 
-#![expect(unreachable_pub, reason = "the facade re-exports these types once it stands")]
-
 use crate::environment::Environment;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::fmt;
