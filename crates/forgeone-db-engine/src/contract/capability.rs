@@ -34,6 +34,25 @@ pub struct Capability {
     pub page_entries_max: u32,
 }
 
+impl Capability {
+    /// The lesser of two capabilities, field by field.
+    pub(crate) fn lesser(self, other: Self) -> Self {
+        Self {
+            durability_max: self.durability_max.min(other.durability_max),
+            key_bytes_max: self.key_bytes_max.min(other.key_bytes_max),
+            value_bytes_max: self.value_bytes_max.min(other.value_bytes_max),
+            value_bytes_preferred: self.value_bytes_preferred.min(other.value_bytes_preferred),
+            batch_operations_max: self.batch_operations_max.min(other.batch_operations_max),
+            batch_bytes_max: self.batch_bytes_max.min(other.batch_bytes_max),
+            range_delete_entries_max: self
+                .range_delete_entries_max
+                .min(other.range_delete_entries_max),
+            get_keys_max: self.get_keys_max.min(other.get_keys_max),
+            page_entries_max: self.page_entries_max.min(other.page_entries_max),
+        }
+    }
+}
+
 /// The space of one database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {

@@ -18,6 +18,18 @@ use store::Database;
 
 type Databases = RwLock<BTreeMap<DatabaseName, Database>>;
 
+const LIMITS: Capability = Capability {
+    durability_max: Durability::None,
+    key_bytes_max: 1024,
+    value_bytes_max: 64 << 20,
+    value_bytes_preferred: 65_536,
+    batch_operations_max: 100_000,
+    batch_bytes_max: 128 << 20,
+    range_delete_entries_max: 4096,
+    get_keys_max: 4096,
+    page_entries_max: 4096,
+};
+
 /// An engine that keeps everything in memory.
 ///
 /// A clone is the same handle: closing one closes both. [`reopen`](Self::reopen) gives a further
@@ -34,6 +46,7 @@ type Databases = RwLock<BTreeMap<DatabaseName, Database>>;
 /// running total.
 #[derive(Clone)]
 pub struct MemoryEngine {
+    capability: Capability,
     databases: Arc<Databases>,
     closed: Arc<AtomicBool>,
 }
@@ -41,13 +54,23 @@ pub struct MemoryEngine {
 impl MemoryEngine {
     /// An empty engine.
     pub fn new() -> Self {
-        Self { databases: Arc::default(), closed: Arc::default() }
+        Self::with_limits(LIMITS)
+    }
+
+    /// An empty engine under the lesser of its usual limits and `limits`, field by field.
+    pub fn with_limits(limits: Capability) -> Self {
+        let capability = LIMITS.lesser(limits);
+        Self { capability, databases: Arc::default(), closed: Arc::default() }
     }
 
     /// A further handle on the same data, open, and closed on its own.
     #[must_use]
     pub fn reopen(&self) -> Self {
-        Self { databases: Arc::clone(&self.databases), closed: Arc::default() }
+        Self {
+            capability: self.capability,
+            databases: Arc::clone(&self.databases),
+            closed: Arc::default(),
+        }
     }
 
     fn check_open(&self) -> Result<()> {
@@ -57,18 +80,17 @@ impl MemoryEngine {
     fn read_now(&self, database: &DatabaseName, request: &Read) -> Result<ReadResult> {
         let databases = self.databases.read().unwrap_or_else(PoisonError::into_inner);
         self.check_open()?;
-        request.check(&self.capability())?;
+        request.check(&self.capability)?;
         Ok(store::read(databases.get(database), request))
     }
 
     fn commit_now(&self, batch: &Batch, durability: Durability) -> Result<()> {
-        let capability = self.capability();
         let mut databases = self.databases.write().unwrap_or_else(PoisonError::into_inner);
         self.check_open()?;
-        batch.check(durability, &capability)?;
+        batch.check(durability, &self.capability)?;
         store::check_preconditions(databases.get(batch.database()), batch)?;
         let database = databases.entry(batch.database().clone()).or_default();
-        database.apply(batch, capability.range_delete_entries_max)
+        database.apply(batch, self.capability.range_delete_entries_max)
     }
 
     fn usage_now(&self, database: &DatabaseName) -> Result<Usage> {
@@ -88,17 +110,7 @@ impl Default for MemoryEngine {
 #[deny(clippy::missing_trait_methods)]
 impl Engine for MemoryEngine {
     fn capability(&self) -> Capability {
-        Capability {
-            durability_max: Durability::None,
-            key_bytes_max: 1024,
-            value_bytes_max: 64 << 20,
-            value_bytes_preferred: 65_536,
-            batch_operations_max: 100_000,
-            batch_bytes_max: 128 << 20,
-            range_delete_entries_max: 4096,
-            get_keys_max: 4096,
-            page_entries_max: 4096,
-        }
+        self.capability
     }
 
     fn read(&self, database: &DatabaseName, request: Read) -> BoxFuture<'_, Result<ReadResult>> {
