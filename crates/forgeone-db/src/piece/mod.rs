@@ -140,6 +140,6 @@ pub(crate) async fn delete_piece(
 }
 
 #[cfg(test)]
-pub(crate) mod narrow_engine;
+pub(crate) mod strict_store;
 #[cfg(test)]
 mod tests;
