@@ -184,6 +184,10 @@ fn every_way_a_part_can_lie_is_corrupt() {
             fixture.refused(&written, "a missing part");
             fixture.put(key, Some(value[..value.len() - 1].to_vec()));
             fixture.refused(&written, "a short part");
+            if at + 1 < stored.len() {
+                fixture.put(key, Some([&value[..], &[0]].concat()));
+                fixture.refused(&written, "a long part");
+            }
             let other = &stored[(at + 1) % stored.len()].value;
             fixture.put(key, Some(other.to_vec()));
             fixture.refused(&written, "a swapped part");

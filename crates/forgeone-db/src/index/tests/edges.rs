@@ -243,6 +243,19 @@ fn filters_of_any_number_of_keys_forget_none() {
     }
 }
 
+#[test]
+fn a_filter_holds_65_536_distinct_keys_and_no_more() {
+    let mut builder = FilterBuilder::new(FilterKey::Prefix(4), FilterSeed([3; 32]));
+    for number in 0..131_072u32 {
+        let key = [&(number / 2).to_be_bytes()[..], &[1]].concat();
+        assert!(builder.push(&key).is_none());
+    }
+    let full = builder.push(&65_536u32.to_be_bytes()).unwrap();
+    assert_eq!((full.keys, full.first), (65_536, vec![0; 4]));
+    let rest = builder.take().unwrap();
+    assert_eq!((rest.keys, rest.first), (1, vec![0, 1, 0, 0]));
+}
+
 /// The query is part of the format: a filter written today must be read by every later version.
 #[test]
 fn a_filter_drawn_by_hand_is_read_as_documented() {
