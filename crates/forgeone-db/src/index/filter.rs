@@ -17,10 +17,6 @@ pub(super) const FILTER_KEYS_MAX: usize = 65_536; // on-disk
 pub(super) const FILTER_SEED_BYTES: usize = 32; // on-disk
 /// Bytes before the fingerprints: seed, segment length, length of all first segments.
 const FILTER_HEADER_BYTES: usize = 8 + 4 + 4; // on-disk
-/// Bytes of the largest filter: fewer than three fingerprints a key.
-pub(super) const FILTER_BYTES_MAX: usize = FILTER_HEADER_BYTES + 6 * FILTER_KEYS_MAX; // on-disk
-/// A filter of few keys may take more than that for each.
-const FILTER_SPARE_BYTES: usize = 1024;
 
 /// The random bytes that a run's keys are hashed under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,12 +98,7 @@ fn build(hashes: &[u64]) -> Vec<u8> {
         bytes.extend_from_slice(&fingerprint.to_be_bytes());
     }
     match Filter::new(&bytes) {
-        Ok(filter)
-            if bytes.len() <= FILTER_BYTES_MAX + FILTER_SPARE_BYTES
-                && hashes.iter().all(|hash| filter.may_contain(*hash)) =>
-        {
-            bytes
-        }
+        Ok(filter) if hashes.iter().all(|hash| filter.may_contain(*hash)) => bytes,
         _ => Vec::new(),
     }
 }

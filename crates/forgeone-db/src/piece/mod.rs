@@ -170,6 +170,6 @@ pub(crate) async fn list_pieces(
 }
 
 #[cfg(test)]
-pub(crate) mod narrow_engine;
+pub(crate) mod strict_store;
 #[cfg(test)]
 mod tests;

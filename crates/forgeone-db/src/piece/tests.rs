@@ -2,7 +2,7 @@
 //! Provoked by changing every stored part through the engine; an honest member must come back
 //! byte for byte, alone or beside others in its piece.
 
-use super::narrow_engine::NarrowEngine;
+use super::strict_store::{Strict, dump, strict, tamper};
 use super::{
     Cache, CacheKey, Member, PART_BYTES, PieceReader, PieceRef, PieceWriter, UnitRef, delete_piece,
 };
@@ -10,8 +10,10 @@ use crate::codec::Compression;
 use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceType};
 use crate::environment::SystemEnvironment;
 use forgeone_db_engine::{DatabaseName, Entry, ErrorKind, Result, TableName};
+use futures::FutureExt as _;
 use futures::executor::block_on;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PLACE: Binding = Binding {
     lineage: Lineage { store_id: [7; 16], epoch: 1 },
@@ -22,7 +24,7 @@ const PLACE: Binding = Binding {
 };
 
 struct Fixture {
-    engine: Arc<NarrowEngine>,
+    engine: Arc<Strict>,
     database: DatabaseName,
     table: TableName,
     domain: DomainKey,
@@ -37,7 +39,7 @@ struct Written {
 impl Fixture {
     fn new(domain: DomainKey) -> Self {
         Self {
-            engine: Arc::default(),
+            engine: Arc::new(strict()),
             database: DatabaseName::new("events_shard_0").unwrap(),
             table: TableName::new("events").unwrap(),
             domain,
@@ -46,7 +48,7 @@ impl Fixture {
 
     fn writer(&self, piece: u64) -> PieceWriter {
         PieceWriter::new(
-            Arc::<NarrowEngine>::clone(&self.engine),
+            Arc::<Strict>::clone(&self.engine),
             self.database.clone(),
             self.table.clone(),
             piece,
@@ -70,7 +72,7 @@ impl Fixture {
 
     async fn open(&self, named: &PieceRef) -> Result<Member> {
         PieceReader::new(
-            Arc::<NarrowEngine>::clone(&self.engine),
+            Arc::<Strict>::clone(&self.engine),
             self.database.clone(),
             self.table.clone(),
         )
@@ -95,11 +97,11 @@ impl Fixture {
     }
 
     fn put(&self, key: &bytes::Bytes, value: Option<Vec<u8>>) {
-        self.engine.tamper(&self.database, &self.table, key, value);
+        tamper(&self.engine, &self.database, &self.table, key, value);
     }
 
     fn dump(&self) -> Vec<Entry> {
-        self.engine.dump(&self.database, &self.table)
+        dump(&self.engine, &self.database, &self.table)
     }
 
     fn refused(&self, written: &[Written], what: &str) {
@@ -182,6 +184,10 @@ fn every_way_a_part_can_lie_is_corrupt() {
             fixture.refused(&written, "a missing part");
             fixture.put(key, Some(value[..value.len() - 1].to_vec()));
             fixture.refused(&written, "a short part");
+            if at + 1 < stored.len() {
+                fixture.put(key, Some([&value[..], &[0]].concat()));
+                fixture.refused(&written, "a long part");
+            }
             let other = &stored[(at + 1) % stored.len()].value;
             fixture.put(key, Some(other.to_vec()));
             fixture.refused(&written, "a swapped part");
@@ -336,4 +342,34 @@ fn futures_may_cross_threads() {
         piece.finish().await.unwrap();
         fixture.open(&named).await.unwrap();
     }));
+}
+
+#[test]
+fn adjacent_units_come_with_one_engine_call() {
+    let [_, fixture] = fixtures();
+    let reads = Arc::new(AtomicUsize::new(0));
+    block_on(async {
+        let mut piece = fixture.writer(1);
+        let written = fixture.write(&mut piece, &[16_000; 8]).await;
+        piece.finish().await.unwrap();
+        let member = fixture.open(&written.named).await.unwrap();
+        let counted = Arc::<AtomicUsize>::clone(&reads);
+        fixture.engine.interfere(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Vec::new()
+        });
+        assert_eq!(member.read_units(0, &written.units).await.unwrap(), written.bodies);
+    });
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_writer_whose_commit_was_dropped_names_nothing_more() {
+    let [_, fixture] = fixtures();
+    let mut piece = fixture.writer(1);
+    let mut member =
+        piece.begin(&fixture.domain, PieceType::Segment, &SystemEnvironment::new()).unwrap();
+    assert!(member.add_unit(&PLACE, vec![0; 3_000_000]).now_or_never().is_none());
+    drop(member);
+    assert_eq!(block_on(piece.finish()).unwrap_err().kind(), ErrorKind::Internal);
 }

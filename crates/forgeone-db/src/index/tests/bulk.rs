@@ -91,7 +91,7 @@ fn a_thousand_random_ids_against_a_dozen_runs_meet_filters_only() {
     let mut numbers = Numbers(7);
     let runs: Vec<Arc<Run>> = (0..12)
         .map(|_| {
-            let keys: Vec<Bytes> = (0..RUN_ENTRIES / 8).map(|_| numbers.key()).collect();
+            let keys: Vec<Bytes> = (0..RUN_ENTRIES).map(|_| numbers.key()).collect();
             block_on(fixture.flush(&memtable(&keys)))
         })
         .collect();

@@ -5,7 +5,8 @@ use super::super::filter::{Filter, FilterBuilder, FilterSeed};
 use super::super::page::{Page, PageBuilder};
 use super::{
     Arc, Bytes, Direction, Entry, FilterKey, Fixture, Index, KeyRange, Memtable, MemtableSource,
-    Model, NarrowEngine, RunRef, Tombstones, UnitCache, collect, expected, sealed_domain,
+    Model, RunRef, Strict, Tombstones, UnitCache, collect, dump, expected, sealed_domain, strict,
+    tamper,
 };
 use crate::index::{CachePolicy, KEY_BYTES_MAX, RunWriter, Slot, VALUE_BYTES_MAX};
 use forgeone_db_engine::ErrorKind;
@@ -50,7 +51,7 @@ fn a_merge_that_drops_everything_is_an_empty_run() {
 
 #[test]
 fn values_of_a_mebibyte_come_back_beside_small_ones() {
-    let engine = Arc::new(NarrowEngine::default());
+    let engine = Arc::new(strict());
     let mut fixture = Fixture::over(engine, sealed_domain(), FilterKey::Whole);
     let noise: Vec<u8> =
         (0..1u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
@@ -186,9 +187,9 @@ fn a_scan_sees_what_was_there_while_a_memtable_grows() {
 
 #[test]
 fn a_scan_that_failed_never_ends_quietly() {
-    let engine = Arc::new(NarrowEngine::default());
+    let engine = Arc::new(strict());
     let mut fixture =
-        Fixture::over(Arc::<NarrowEngine>::clone(&engine), sealed_domain(), FilterKey::None);
+        Fixture::over(Arc::<Strict>::clone(&engine), sealed_domain(), FilterKey::None);
     let mut memtable = Memtable::new();
     for number in 0..80_000u32 {
         memtable.put(
@@ -197,8 +198,8 @@ fn a_scan_that_failed_never_ends_quietly() {
         );
     }
     let run = block_on(fixture.flush(&memtable));
-    let stored = engine.dump(&fixture.context.database, &fixture.family.table);
-    engine.tamper(&fixture.context.database, &fixture.family.table, &stored[1].key, None);
+    let stored = dump(&engine, &fixture.context.database, &fixture.family.table);
+    tamper(&engine, &fixture.context.database, &fixture.family.table, &stored[1].key, None);
     block_on(async {
         let index = Index::new(Vec::new(), vec![Arc::clone(&run)]);
         for direction in BOTH {
@@ -240,6 +241,19 @@ fn filters_of_any_number_of_keys_forget_none() {
             assert!(filter.may_contain(seed.hash(&number.to_be_bytes())));
         }
     }
+}
+
+#[test]
+fn a_filter_holds_65_536_distinct_keys_and_no_more() {
+    let mut builder = FilterBuilder::new(FilterKey::Prefix(4), FilterSeed([3; 32]));
+    for number in 0..131_072u32 {
+        let key = [&(number / 2).to_be_bytes()[..], &[1]].concat();
+        assert!(builder.push(&key).is_none());
+    }
+    let full = builder.push(&65_536u32.to_be_bytes()).unwrap();
+    assert_eq!((full.keys, full.first), (65_536, vec![0; 4]));
+    let rest = builder.take().unwrap();
+    assert_eq!((rest.keys, rest.first), (1, vec![0, 1, 0, 0]));
 }
 
 /// The query is part of the format: a filter written today must be read by every later version.

@@ -12,7 +12,7 @@ use super::{
 use crate::crypto::{DomainKey, KeyId, Lineage};
 use crate::environment::SystemEnvironment;
 use crate::piece::UnitCache;
-use crate::piece::narrow_engine::NarrowEngine;
+use crate::piece::strict_store::{Strict, dump, strict, tamper};
 use bytes::Bytes;
 use forgeone_db_engine::{
     DatabaseName, Direction, Engine, Entry, KeyRange, MemoryEngine, Result, TableName,

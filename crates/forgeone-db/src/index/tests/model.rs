@@ -4,7 +4,7 @@
 
 use super::{
     Arc, Bytes, Direction, DomainKey, FilterKey, Fixture, Index, KeyRange, Memtable,
-    MemtableSource, Model, NarrowEngine, Run, Tombstones, collect, expected, sealed_domain,
+    MemtableSource, Model, Run, Tombstones, collect, expected, sealed_domain, strict,
 };
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -150,7 +150,7 @@ proptest! {
     ) {
         let domain = if sealed { sealed_domain() } else { DomainKey::none() };
         let mut store = Store {
-            fixture: Fixture::over(Arc::new(NarrowEngine::default()), domain, filter),
+            fixture: Fixture::over(Arc::new(strict()), domain, filter),
             active: Arc::default(),
             frozen: Vec::new(),
             runs: Vec::new(),

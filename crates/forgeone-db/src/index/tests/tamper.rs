@@ -4,14 +4,14 @@
 
 use super::{
     Arc, Bytes, Direction, DomainKey, FilterKey, Fixture, Index, KeyRange, Memtable, Model,
-    NarrowEngine, Numbers, RunRef, Tombstones, collect, expected, sealed_domain,
+    Numbers, RunRef, Strict, Tombstones, collect, dump, expected, sealed_domain, strict, tamper,
 };
 use crate::crypto::KeyId;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use futures::executor::block_on;
 
 struct Case {
-    engine: Arc<NarrowEngine>,
+    engine: Arc<Strict>,
     fixture: Fixture,
     runs: Vec<RunRef>,
     model: Model,
@@ -19,9 +19,8 @@ struct Case {
 
 impl Case {
     fn new(domain: DomainKey) -> Self {
-        let engine = Arc::new(NarrowEngine::default());
-        let mut fixture =
-            Fixture::over(Arc::<NarrowEngine>::clone(&engine), domain, FilterKey::Whole);
+        let engine = Arc::new(strict());
+        let mut fixture = Fixture::over(Arc::<Strict>::clone(&engine), domain, FilterKey::Whole);
         let mut numbers = Numbers(1);
         let mut model = Model::new();
         let mut runs = Vec::new();
@@ -61,7 +60,7 @@ impl Case {
 
     fn put(&self, key: &Bytes, value: Option<Vec<u8>>) {
         let table = &self.fixture.family.table;
-        self.engine.tamper(&self.fixture.context.database, table, key, value);
+        tamper(&self.engine, &self.fixture.context.database, table, key, value);
     }
 
     fn refused(&mut self, what: &str) {
@@ -85,7 +84,7 @@ fn cases() -> [Case; 2] {
 fn every_way_a_part_of_a_run_can_lie_is_corrupt() {
     for mut case in cases() {
         let database = case.fixture.context.database.clone();
-        let stored = case.engine.dump(&database, &case.fixture.family.table);
+        let stored = dump(&case.engine, &database, &case.fixture.family.table);
         assert!(stored.len() >= 6);
         case.read().unwrap();
         for (at, entry) in stored.iter().enumerate() {
@@ -114,7 +113,7 @@ fn every_way_a_part_of_a_run_can_lie_is_corrupt() {
 fn an_older_run_in_the_place_of_a_newer_one_is_corrupt() {
     for mut case in cases() {
         let database = case.fixture.context.database.clone();
-        let stored = case.engine.dump(&database, &case.fixture.family.table);
+        let stored = dump(&case.engine, &database, &case.fixture.family.table);
         let piece = |number: u64| number.to_be_bytes();
         let [newer, older] = [case.runs[0].piece.piece, case.runs[1].piece.piece];
         for entry in stored.iter().filter(|entry| entry.key.starts_with(&piece(older))) {
