@@ -138,7 +138,10 @@ fn members_that_share_a_piece_come_back() {
             let stats = piece.finish().await.unwrap();
             let stored = fixture.dump();
             assert_eq!(stats.parts as usize, stored.len());
-            assert_eq!(stats.bytes, stored.iter().map(|entry| entry.value.len() as u64).sum());
+            assert_eq!(
+                stats.bytes,
+                stored.iter().map(|entry| entry.value.len() as u64).sum::<u64>()
+            );
             for entry in stored.split_last().unwrap().1 {
                 assert_eq!(entry.value.len(), PART_BYTES);
             }

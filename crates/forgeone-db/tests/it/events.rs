@@ -58,8 +58,7 @@ fn a_reader_follows_a_writer() {
     let path = directory.path().join("store");
     let store = open(&path);
     store.store_event(&event("a", 1)).unwrap();
-    let reader =
-        RedbManager::open(options(&path).mode(forgeone_db::OpenMode::Read)).unwrap();
+    let reader = RedbManager::open(options(&path).mode(forgeone_db::OpenMode::Read)).unwrap();
     assert_eq!(all(&reader, EventQuery::default()).len(), 1);
     let mut following = reader.subscribe(&TopicPattern::all(), StartFrom::Oldest).unwrap();
     assert_eq!(following.next().unwrap().unwrap().seq, 1);
