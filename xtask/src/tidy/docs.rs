@@ -1,11 +1,13 @@
 //! That documents and code name the same things.
 
 use super::source::{after, code, has_word, word};
+use super::tree::has_extension;
 use super::{EXPLAINED_IN, Problems, RULES, Tree};
 
 const ERRORS: &str = "crates/forgeone-db-engine/src/error/mod.rs";
 const ERRORS_DOC: &str = "docs/errors.md";
-const FORMAT_DOC: &str = "docs/format.md";
+/// The format is drawn in `docs/format.md` and its parts `docs/format-<part>.md`.
+const FORMAT_DOC: &str = "docs/format";
 const ON_DISK: &str = "// on-disk";
 
 /// Each kind of error has one row, and each row a kind.
@@ -63,6 +65,11 @@ fn variants(text: &str, name: &str) -> Vec<String> {
 
 /// Each constant that is marked as written to disk is named in the format's document.
 pub(super) fn format_table(tree: &Tree, problems: &mut Problems) {
+    let drawn: Vec<&str> = tree
+        .files()
+        .filter(|file| file.path.starts_with(FORMAT_DOC) && has_extension(file.path, "md"))
+        .map(|file| file.text)
+        .collect();
     let ours = tree.rust().filter(|file| file.path.starts_with("crates/"));
     for file in ours {
         for (index, line) in file.text.lines().enumerate() {
@@ -73,11 +80,11 @@ pub(super) fn format_table(tree: &Tree, problems: &mut Problems) {
             let name = after(line, "const ").next().map(|(_, rest)| word(rest)).unwrap_or_default();
             if name.is_empty() {
                 problems.add(file.path, line_number, "marks no constant as on-disk");
-            } else if tree.get(FORMAT_DOC).is_none() {
-                let message = format!("`{name}` is on disk, and {FORMAT_DOC} does not exist");
+            } else if drawn.is_empty() {
+                let message = format!("`{name}` is on disk, and {FORMAT_DOC}.md does not exist");
                 problems.add(file.path, line_number, message);
-            } else if !tree.get(FORMAT_DOC).is_some_and(|doc| has_word(doc, name)) {
-                let message = format!("`{name}` is on disk, and {FORMAT_DOC} does not name it");
+            } else if !drawn.iter().any(|doc| has_word(doc, name)) {
+                let message = format!("`{name}` is on disk, and no {FORMAT_DOC}*.md names it");
                 problems.add(file.path, line_number, message);
             }
         }

@@ -8,7 +8,7 @@ const LIBRARY: &str = "crates/forgeone-db/src/";
 
 const L0: &[&str] = &["error", "model", "environment"];
 const L1: &[&str] = &["codec", "crypto", "schema"];
-const BASE: &[&str] = &["stream", "index", "log"];
+const BASE: &[&str] = &["stream", "index", "log", "piece"];
 const STORES: &[&str] = &["events", "logs", "blobs", "system", "indxdb"];
 const L4: &[&str] = &["access", "audit", "integrity", "snapshot", "recovery", "metrics"];
 
@@ -22,10 +22,13 @@ const EDGES: &[(&str, &[&[&str]])] = &[
     ("schema", &[L0, &["codec"]]),
     // An engine sees opaque bytes: the contract's crate and errors, nothing else.
     ("redb", &[&["error"]]),
-    ("index", &[L0, L1]),
+    // A wrapper over the contract, as free of everything above it as an engine.
+    ("pool", &[&["error", "environment"]]),
+    ("piece", &[L0, L1]),
+    ("index", &[L0, L1, &["piece"]]),
     // The manifest names runs.
-    ("log", &[L0, L1, &["index"]]),
-    ("stream", &[L0, L1, &["index", "log"]]),
+    ("log", &[L0, L1, &["index", "piece"]]),
+    ("stream", &[L0, L1, &["index", "log", "piece", "pool"]]),
     ("events", &[L0, L1, BASE]),
     ("logs", &[L0, L1, BASE]),
     ("blobs", &[L0, L1, BASE]),
@@ -40,7 +43,7 @@ const EDGES: &[(&str, &[&[&str]])] = &[
     ("recovery", &[L0, L1, BASE, STORES, &["integrity"]]),
     ("metrics", &[L0, L1, BASE, STORES]),
     ("options", &[L0, L1]),
-    ("db", &[L0, L1, &["redb", "options"], BASE, STORES, L4]),
+    ("db", &[L0, L1, &["redb", "options", "pool"], BASE, STORES, L4]),
 ];
 
 pub(super) fn check(tree: &Tree, problems: &mut Problems) {

@@ -55,19 +55,25 @@ pub(super) fn reachable(tree: &Tree, problems: &mut Problems) {
         if !reached.insert(path) {
             continue;
         }
+        let text = tree.get(path).unwrap_or_default();
         let folder = module_folder(path, is_root(path, &packages));
-        for (_, rest) in after(&code(tree.get(path).unwrap_or_default()), "mod ") {
+        let mut declared: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("#[path = \"")?.strip_suffix("\"]"))
+            .map(|named| {
+                path.rsplit_once('/').map_or(String::new(), |(own, _)| format!("{own}/{named}"))
+            })
+            .collect();
+        for (_, rest) in after(&code(text), "mod ") {
             let name = word(rest);
             if !rest.get(name.len()..).is_some_and(|end| end.starts_with(';')) {
                 continue;
             }
-            let wanted = [format!("{folder}{name}.rs"), format!("{folder}{name}/mod.rs")];
-            let found = tree
-                .rust()
-                .map(|file| file.path)
-                .filter(|path| wanted.contains(&(*path).to_owned()));
-            waiting.extend(found);
+            declared.push(format!("{folder}{name}.rs"));
+            declared.push(format!("{folder}{name}/mod.rs"));
         }
+        let files = tree.rust().map(|file| file.path);
+        waiting.extend(files.filter(|file| declared.iter().any(|wanted| wanted == file)));
     }
     for file in tree.rust().filter(|file| !reached.contains(file.path)) {
         problems.add(file.path, None, "is in no module: no `mod` declares it, so it never runs");

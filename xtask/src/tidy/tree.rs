@@ -74,5 +74,6 @@ pub(crate) fn has_extension(path: &str, extension: &str) -> bool {
 pub(crate) fn is_test(path: &str) -> bool {
     path.split('/').any(|part| {
         matches!(part, "tests" | "tests.rs" | "benches" | "examples" | "fuzz" | "fuzz_targets")
+            || part.ends_with("_tests.rs")
     })
 }
