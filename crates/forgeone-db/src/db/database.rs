@@ -145,10 +145,6 @@ impl Database {
     pub async fn close(&self) -> Result<()> {
         self.inner.close().await
     }
-
-    pub(super) fn core(&self) -> &Core {
-        &self.inner.core
-    }
 }
 
 impl Inner {

@@ -1,4 +1,6 @@
 //! The library as its users meet it.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
+
 mod events;
 mod support;
