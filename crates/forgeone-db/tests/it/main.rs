@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod events;
+mod model;
 mod support;
