@@ -1,6 +1,11 @@
 //! The library as its users meet it.
 
-#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "these are tests, helpers included"
+)]
 
 mod events;
 mod model;

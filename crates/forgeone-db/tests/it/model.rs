@@ -110,7 +110,7 @@ impl Run {
         let number = if reused { self.random.below(self.ids) } else { self.ids };
         self.ids += u64::from(!reused);
         let id = Uuid::from_u64_pair(Random(number).next(), number);
-        let again = EventMessage { id, topic: topic.clone(), ..self.blank() };
+        let again = EventMessage { id, topic: topic.clone(), ..blank() };
         if let Some((_, stored)) = self.model.position(&again)
             && !self.random.one_in(4)
         {
@@ -124,18 +124,6 @@ impl Run {
             metadata: (0..self.random.below(3)).map(|n| (n.to_string(), id.to_string())).collect(),
             checkpoint_marker: self.random.one_in(30).then(|| format!("m{}", number % 3)),
             ..again
-        }
-    }
-
-    fn blank(&self) -> EventMessage {
-        EventMessage {
-            id: Uuid::nil(),
-            topic: String::new(),
-            timestamp: DateTime::UNIX_EPOCH,
-            priority: EventPriority::Normal,
-            payload: String::new(),
-            metadata: HashMap::new(),
-            checkpoint_marker: None,
         }
     }
 
@@ -314,6 +302,18 @@ impl Run {
     }
 }
 
+fn blank() -> EventMessage {
+    EventMessage {
+        id: Uuid::nil(),
+        topic: String::new(),
+        timestamp: DateTime::UNIX_EPOCH,
+        priority: EventPriority::Normal,
+        payload: String::new(),
+        metadata: HashMap::new(),
+        checkpoint_marker: None,
+    }
+}
+
 fn open(engine: &MemoryEngine, encrypted: bool) -> RedbManager {
     let options = StoreOptions::with_engine(Arc::new(engine.clone()))
         .durability(Durability::None)
@@ -325,6 +325,7 @@ fn open(engine: &MemoryEngine, encrypted: bool) -> RedbManager {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the number of runs is a test's own setting")]
 fn a_store_does_what_a_few_maps_do() {
     let runs = std::env::var("FORGEONE_MODEL_RUNS").map_or(24, |runs| runs.parse().unwrap());
     for seed in 1..=runs {
