@@ -10,3 +10,4 @@
 mod events;
 mod model;
 mod support;
+mod trouble;
