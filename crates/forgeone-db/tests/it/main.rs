@@ -1,4 +1,6 @@
 //! The library as its users meet it.
 
 mod events;
+mod stock;
 mod support;
+mod verify;
