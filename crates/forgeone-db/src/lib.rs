@@ -51,6 +51,7 @@ pub mod crypto;
 pub mod environment;
 pub mod error;
 pub mod events;
+pub mod integrity;
 pub mod model;
 pub mod redb;
 
@@ -74,6 +75,7 @@ pub use events::{
     StartFrom, StoredEvent, TopicInfo,
 };
 pub use forgeone_db_engine::{Durability, Engine, MemoryEngine};
+pub use integrity::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 pub use model::{EventMessage, EventPriority, StreamableEvent, TopicPattern};
 pub use options::{DbOptions, OpenMode, StoreOptions};
 

@@ -135,6 +135,10 @@ impl Database {
         collect(&self.inner.core).await
     }
 
+    pub(super) fn core(&self) -> &Core {
+        &self.inner.core
+    }
+
     /// Commits what is queued, ends all background work, records every head for the next opening,
     /// and releases the files. Every later call on any clone is `Closed(Shutdown)`; a second
     /// `close` does nothing.

@@ -15,7 +15,6 @@ pub(crate) struct Memtable {
 }
 
 impl Memtable {
-    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }

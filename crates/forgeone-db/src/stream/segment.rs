@@ -1,5 +1,7 @@
 //! Segments: one topic's older records, in separately sealed units with a directory.
 
+mod audit;
+
 use super::record::{CommitMark, ID_BYTES, Record, RecordBatch};
 use crate::codec::{Compression, compress, corrupt, decompress};
 use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceType};
@@ -228,6 +230,10 @@ impl UnitEntry {
             last: self.last(),
             compression: Compression::from_code(self.compression)?,
         })
+    }
+
+    fn bounds(&self) -> TimeBounds {
+        TimeBounds { max: timestamp(self.time_max), on_time_min: self.on_time_min.map(timestamp) }
     }
 
     fn decode(&self, mut stored: Vec<u8>) -> Result<RecordBatch> {

@@ -166,6 +166,15 @@ fn sealed_end(manifest: &Manifest, subject: u64) -> (u64, Timestamp) {
         .map_or((0, Timestamp::MIN), |segment| (segment.last, segment.time_max()))
 }
 
+/// The entries of a family that the manifest carries itself.
+pub(crate) fn pinned(manifest: &Manifest, family: FamilyId) -> Memtable {
+    let mut memtable = Memtable::new();
+    for entry in manifest.pinned.iter().filter(|entry| entry.family == family.0) {
+        memtable.put(entry.key.clone(), entry.value.clone());
+    }
+    memtable
+}
+
 pub(crate) fn fresh_memtables(layout: &Layout) -> Memtables {
     layout.families().iter().map(|family| (family.id, Arc::default())).collect()
 }
@@ -499,12 +508,15 @@ impl Shard {
     fn generations(&self, family: &Family) -> (Arc<Manifest>, Vec<Arc<dyn MemtableSource>>) {
         let state = self.state();
         let generations = [Some(&state.active), state.frozen.as_ref()];
-        let memtables = generations
+        let mut memtables: Vec<_> = generations
             .into_iter()
             .flatten()
             .filter_map(|memtables| memtables.get(&family.id))
             .map(|memtable| Arc::clone(memtable) as Arc<dyn MemtableSource>)
             .collect();
+        if Layout::is_pinned(family.id) {
+            memtables.push(Arc::new(pinned(&state.manifest, family.id)));
+        }
         (Arc::clone(&state.manifest), memtables)
     }
 

@@ -9,5 +9,7 @@
 
 mod events;
 mod model;
+mod stock;
 mod support;
 mod trouble;
+mod verify;

@@ -225,7 +225,8 @@ impl Environment for Clock {
 fn a_clock_that_goes_back_changes_no_order() {
     let clock = Arc::new(Clock(SystemEnvironment::new(), AtomicI64::new(2_000_000_000)));
     let engine = MemoryEngine::new();
-    let store = RedbManager::open(memory(&engine).environment(clock.clone())).unwrap();
+    let store =
+        RedbManager::open(memory(&engine).environment(Arc::<Clock>::clone(&clock))).unwrap();
     for number in 1..=10 {
         store.store_event(&event("a", number)).unwrap();
         clock.1.fetch_sub(400_000_000, Ordering::Relaxed);

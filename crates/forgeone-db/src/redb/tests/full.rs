@@ -14,7 +14,7 @@ pub(super) fn fill(place: &Path) {
     put(&engine, "logs_shard_0", b"k", b"v").unwrap();
     let mut number = 0_u32;
     let error = loop {
-        match put(&engine, "system", &number.to_be_bytes(), &[3; 50_000]) {
+        match put(&engine, "system", &number.to_be_bytes(), &vec![3; 50_000]) {
             Ok(()) => number += 1,
             Err(error) => break error,
         }
