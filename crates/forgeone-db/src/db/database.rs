@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
-/// [`close`](Self::close) is called or the last clone is dropped.
+/// [`close`](Self::close) is called or the last clone is dropped. Event managers, and the results
+/// and subscriptions that they give, do not keep it open.
 ///
 /// # Example
 /// ```

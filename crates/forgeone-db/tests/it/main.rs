@@ -7,6 +7,7 @@
     reason = "these are tests, helpers included"
 )]
 
+mod beside;
 mod events;
 mod model;
 mod stock;
