@@ -9,6 +9,7 @@
 
 mod beside;
 mod events;
+mod faults;
 mod model;
 mod stock;
 mod support;
