@@ -3,4 +3,5 @@
 mod events;
 mod stock;
 mod support;
+mod tamper;
 mod verify;

@@ -179,9 +179,7 @@ fn store_round(store: &RedbManager, ids: &mut Vec<uuid::Uuid>, count: u64) {
 impl Stock {
     pub(crate) fn new(encrypted: bool) -> Self {
         let engine = MemoryEngine::new();
-        let create = options(engine.clone(), encrypted)
-            .mode(OpenMode::Create)
-            .shard_count(SHARDS);
+        let create = options(engine.clone(), encrypted).mode(OpenMode::Create).shard_count(SHARDS);
         let store = RedbManager::open(create).unwrap();
         let mut ids = Vec::new();
         store_round(&store, &mut ids, 12);
