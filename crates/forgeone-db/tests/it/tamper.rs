@@ -164,3 +164,180 @@ fn every_damaged_value_of_an_encrypted_store_is_refused_or_harmless() {
 fn every_damaged_value_of_a_plain_store_is_refused_or_harmless() {
     sweep_all(false);
 }
+
+/// A way in which an engine lies about one answer.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    Drop,
+    Cut,
+    Bend,
+    /// The value that the same table gave before.
+    Swap,
+    /// The value that an older copy of the store has in the place.
+    Replay,
+}
+
+const LIES: [Lie; 5] = [Lie::Drop, Lie::Cut, Lie::Bend, Lie::Swap, Lie::Replay];
+
+/// What a lying engine remembers.
+struct Liar {
+    lie: Lie,
+    /// The first read that is lied about, and whether all that follow are, too.
+    at: u64,
+    forever: bool,
+    reads: u64,
+    before: BTreeMap<String, Vec<u8>>,
+    older: Arc<Image>,
+}
+
+impl Liar {
+    fn answer(&mut self, database: &DatabaseName, read: &Read, result: &mut ReadResult) {
+        let now = self.reads == self.at || (self.forever && self.reads > self.at);
+        self.reads += 1;
+        match (read, result) {
+            (Read::Get(keys), ReadResult::Values(values)) => {
+                for ((table, key), value) in keys.iter().zip(values) {
+                    let place = (database.to_string(), table.to_string(), key.to_vec());
+                    let bent = value.as_ref().map(|value| self.bend(&place, value));
+                    let kept = value.as_ref().map(|value| value.to_vec());
+                    kept.into_iter().for_each(|kept| {
+                        self.before.insert(place.1.clone(), kept);
+                    });
+                    if let (true, Some(bent)) = (now, bent) {
+                        *value = bent.map(Into::into);
+                    }
+                }
+            }
+            (Read::Scan { table, .. }, ReadResult::Page(page)) if now => {
+                let Some(last) = page.entries.pop() else { return };
+                let place = (database.to_string(), table.to_string(), last.key.to_vec());
+                if let Some(bent) = self.bend(&place, &last.value) {
+                    let value = bent.into();
+                    page.entries.push(forgeone_db_engine::contract::Entry { value, ..last });
+                } else {
+                    page.more = false;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn bend(&self, place: &Place, value: &[u8]) -> Option<Vec<u8>> {
+        match self.lie {
+            Lie::Drop => None,
+            Lie::Cut => Some(value[..value.len() / 2].to_vec()),
+            Lie::Bend => {
+                let mut bent = value.to_vec();
+                let at = usize::try_from(self.at).unwrap() * 31 % bent.len().max(1);
+                bent.get_mut(at).into_iter().for_each(|byte| *byte ^= 4);
+                Some(bent)
+            }
+            Lie::Swap => Some(self.before.get(&place.1).map_or(value.to_vec(), Clone::clone)),
+            Lie::Replay => Some(self.older.get(place).map_or(value.to_vec(), Clone::clone)),
+        }
+    }
+}
+
+fn lie_to(stock: &Stock, liar: Liar, opening: bool, tally: &mut Tally) -> u64 {
+    let what = format!("{:?} at read {}, forever {}", liar.lie, liar.at, liar.forever);
+    let faulty = Arc::new(FaultyEngine::new(engine(&stock.killed), FaultPlan::new()));
+    let options = options(engine(&Image::new()), stock.encrypted);
+    let options = StoreOptions::with_engine(Arc::<FaultyEngine<_>>::clone(&faulty))
+        .durability(forgeone_db::Durability::None)
+        .key(stock.encrypted.then(crate::support::key))
+        .mode({
+            drop(options);
+            OpenMode::Open
+        });
+    tally.cases += 1;
+    let reads_before = faulty.counts().reads;
+    let mut liar = Some(liar);
+    let mut install = || {
+        let mut liar = liar.take().unwrap();
+        faulty.tamper(move |database, read, result| liar.answer(database, read, result));
+    };
+    if opening {
+        install();
+    }
+    let mut check = |result: forgeone_db::Result<()>| match result {
+        Ok(()) => tally.right += 1,
+        Err(error) => {
+            assert!(is_expected(&error, true), "{what}: {error:?}");
+            *tally.refused.entry(format!("{:?}", error.kind())).or_default() += 1;
+        }
+    };
+    let store = match RedbManager::open(options) {
+        Ok(store) => store,
+        Err(error) => {
+            check(Err(error));
+            return 0;
+        }
+    };
+    if !opening {
+        install();
+    }
+    let reads_open = faulty.counts().reads;
+    check(ask(&store, &stock.ids).map(|answers| assert!(answers == stock.answers, "{what}")));
+    let reads = faulty.counts().reads - if opening { reads_before } else { reads_open };
+    faulty.clear_tamper();
+    let honest = ask(&store, &stock.ids).unwrap();
+    assert!(honest == stock.answers, "{what}: a lie stayed behind");
+    store.close().unwrap();
+    reads
+}
+
+#[test]
+fn an_engine_that_lies_while_the_store_is_open_is_not_believed() {
+    let mut tally = Tally::default();
+    for encrypted in [true, false] {
+        let stock = Stock::new(encrypted);
+        let older = Arc::new(stock.older.clone());
+        let liar = |lie, at, forever| {
+            let older = Arc::clone(&older);
+            Liar { lie, at, forever, reads: 0, before: BTreeMap::new(), older }
+        };
+        for opening in [true, false] {
+            let reads = lie_to(&stock, liar(Lie::Drop, u64::MAX, false), opening, &mut tally);
+            assert!(reads > 20, "{reads}");
+            for lie in LIES {
+                for at in 0..reads {
+                    for forever in [false, true] {
+                        lie_to(&stock, liar(lie, at, forever), opening, &mut tally);
+                    }
+                }
+            }
+        }
+    }
+    println!("lies: {tally:?}");
+    assert!(tally.refused["Corrupt"] > 100, "{tally:?}");
+}
+
+#[test]
+fn verify_names_the_topic_and_the_records_that_are_damaged() {
+    let stock = Stock::new(true);
+    let store = RedbManager::open(stock.options(&stock.closed)).unwrap();
+    store.close().unwrap();
+    let mut named = 0;
+    for place in stock.closed.keys().filter(|place| place.1 == "events") {
+        let mut bent = stock.closed.clone();
+        bent.get_mut(place).unwrap()[10] ^= 1;
+        let options = stock.options(&bent);
+        let report = RedbManager::verify_store(options, VerifyDepth::Standard, |_| ()).unwrap();
+        let errors: Vec<_> = report.errors().collect();
+        assert!(!errors.is_empty(), "{place:?}");
+        for error in errors {
+            assert_eq!(error.severity, FindingSeverity::Error);
+            assert_eq!(error.database.as_deref(), Some(&*place.0), "{error:?}");
+            assert_eq!(error.table.as_deref(), Some("events"), "{error:?}");
+            assert!(error.topic.is_some() && error.from_seq <= error.to_seq, "{error:?}");
+            assert!(!error.remedy.is_empty());
+            named += error.to_seq.unwrap() - error.from_seq.unwrap() + 1;
+        }
+        // Everything else was still looked at.
+        let lost: u64 = report.errors().map(|e| e.to_seq.unwrap() - e.from_seq.unwrap() + 1).sum();
+        assert_eq!(report.records + lost, stock.ids.len() as u64 + 5, "{report:#?}");
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<forgeone_db::VerifyReport>(&json).unwrap(), report);
+    }
+    assert!(named > 10);
+}
