@@ -13,5 +13,6 @@ mod faults;
 mod model;
 mod stock;
 mod support;
+mod tamper;
 mod trouble;
 mod verify;
