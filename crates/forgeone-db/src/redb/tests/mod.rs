@@ -7,6 +7,7 @@ mod child;
 mod crash;
 mod damage;
 mod directory;
+mod full;
 mod limits;
 mod sharing;
 
