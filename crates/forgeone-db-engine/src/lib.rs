@@ -6,8 +6,16 @@
 //! deliberately strict engine for tests, and the conformance suite that every engine runs.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 pub mod contract;
 pub mod error;
+pub mod faulty;
+pub mod memory;
+pub mod metered;
+pub mod poisoned;
+pub mod read_only;
+pub mod strict;
+mod task;
 
 pub use contract::{
     Batch, BoxFuture, Capability, DatabaseName, Direction, Durability, Engine, Entry, KeyRange,
@@ -15,3 +23,9 @@ pub use contract::{
     Usage,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
+pub use faulty::FaultyEngine;
+pub use memory::MemoryEngine;
+pub use metered::MeteredEngine;
+pub use poisoned::PoisonedEngine;
+pub use read_only::ReadOnlyEngine;
+pub use strict::StrictEngine;

@@ -23,7 +23,8 @@ pub struct Capability {
     pub value_bytes_preferred: u32,
     /// Operations and preconditions in one batch; at least 64.
     pub batch_operations_max: u32,
-    /// Bytes of keys and values in one batch; at least `value_bytes_max`.
+    /// Bytes of keys and values in one batch; at least `value_bytes_max + key_bytes_max`, so that
+    /// the largest entry can be put.
     pub batch_bytes_max: u64,
     /// Entries that one range delete may remove; at least 64.
     pub range_delete_entries_max: u32,
@@ -31,6 +32,25 @@ pub struct Capability {
     pub get_keys_max: u32,
     /// Entries in one page of a scan; at least 64.
     pub page_entries_max: u32,
+}
+
+impl Capability {
+    /// The lesser of two capabilities, field by field.
+    pub(crate) fn lesser(self, other: Self) -> Self {
+        Self {
+            durability_max: self.durability_max.min(other.durability_max),
+            key_bytes_max: self.key_bytes_max.min(other.key_bytes_max),
+            value_bytes_max: self.value_bytes_max.min(other.value_bytes_max),
+            value_bytes_preferred: self.value_bytes_preferred.min(other.value_bytes_preferred),
+            batch_operations_max: self.batch_operations_max.min(other.batch_operations_max),
+            batch_bytes_max: self.batch_bytes_max.min(other.batch_bytes_max),
+            range_delete_entries_max: self
+                .range_delete_entries_max
+                .min(other.range_delete_entries_max),
+            get_keys_max: self.get_keys_max.min(other.get_keys_max),
+            page_entries_max: self.page_entries_max.min(other.page_entries_max),
+        }
+    }
 }
 
 /// The space of one database.

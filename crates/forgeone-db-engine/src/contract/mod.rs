@@ -6,6 +6,7 @@
 mod batch;
 mod capability;
 mod names;
+mod pointers;
 mod read;
 
 pub use batch::{Batch, Operation, Precondition};
