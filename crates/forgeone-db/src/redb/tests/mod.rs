@@ -4,6 +4,7 @@
 //! every call must be right or fail with a typed error.
 
 mod child;
+mod conformance;
 mod crash;
 mod damage;
 mod directory;
