@@ -44,7 +44,8 @@ const CAPABILITY: Capability = Capability {
 /// A commit that fails, other than by the contract's own conditions, poisons its database: every
 /// later commit there is `Closed(Poisoned)` until [`reopen`](Self::reopen) or a new engine. Other
 /// databases go on. Reads of a poisoned database go to the file afresh, past everything held in
-/// memory, and see what any other process would see.
+/// memory, and see what any other process would see; they are `Unavailable` if the file needs
+/// recovery and has been closed to make room for others.
 ///
 /// # Limits
 /// Keys of 1,024 bytes, values of 128 MiB, batches of 100,000 operations and 256 MiB; 4,096
@@ -97,9 +98,9 @@ impl RedbEngine {
     /// Opens a store for reading, beside a live writer or without one. Nothing is written, unless
     /// a crash left a file: the first read of it takes the store's lock and recovers it.
     ///
-    /// A database without a file reads as empty until a writer creates it. Such a read, or one of
-    /// a file in need of recovery that a live writer keeps from being recovered for longer than
-    /// `lock_wait`, is `InUse`.
+    /// A database without a file reads as empty until a writer creates it. A read of a file in
+    /// need of recovery is `InUse` if the lock is held, and the file not recovered, for longer
+    /// than `lock_wait`, and `Denied` where this process may not write the file.
     ///
     /// # Errors
     /// None today; the files are opened when they are first read.
