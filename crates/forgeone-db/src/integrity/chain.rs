@@ -71,14 +71,21 @@ impl Walk {
         Ok(head.ok().flatten().map(|(head, _)| head.oldest).filter(|oldest| *oldest > number))
     }
 
-    /// No block may stand behind the head.
+    /// Nothing else may stand among the blocks, nor behind the head.
     async fn check_end(&self, ledger: &mut Ledger<'_>) -> Result<()> {
         let mut head = self.head.clone();
         loop {
-            let behind = self.context.load_blocks(head.number, head.hash, &head, true).await;
-            let Err(error) = contained(behind)? else { return Ok(()) };
-            let now = contained(self.context.load_head().await)?;
-            match now.ok().flatten() {
+            let found = contained(self.context.foreign_block(head.oldest, head.number).await)?;
+            let error = match found {
+                Ok(None) => return Ok(()),
+                Ok(Some(key)) => {
+                    corrupt("something else stands among the blocks or behind the head")
+                        .with("key", format_args!("{key:?}"))
+                }
+                Err(error) => error,
+            };
+            // A writer may have committed in between.
+            match contained(self.context.load_head().await)?.ok().flatten() {
                 Some((now, _)) if now.number > head.number => head = now,
                 _ => {
                     self.add(&error, ledger);

@@ -211,6 +211,27 @@ impl LogContext {
         load.await.map_err(|error: Error| self.locate(error).with("commit", number))
     }
 
+    /// The first key among the blocks from `from` on that is not a block's up to `last`.
+    ///
+    /// # Errors
+    /// As the engine's.
+    pub(crate) async fn foreign_block(&self, mut from: u64, last: u64) -> Result<Option<Bytes>> {
+        loop {
+            let (entries, more) =
+                self.scan(&self.tables.commits, from, Projection::Keys, u32::MAX).await?;
+            for entry in &entries {
+                let number = <[u8; 8]>::try_from(&*entry.key).map(u64::from_be_bytes);
+                match number {
+                    Ok(number) if number <= last => from = number + 1,
+                    _ => return Ok(Some(entry.key.clone())),
+                }
+            }
+            if !more {
+                return Ok(None);
+            }
+        }
+    }
+
     async fn scan(
         &self,
         table: &TableName,

@@ -36,6 +36,28 @@ pub(crate) fn run_blocking<T>(future: impl Future<Output = T>) -> T {
     block_on(future)
 }
 
+/// Runs `work`, which blocks, on a thread of its own, unless this thread may block anyway. Dropping
+/// the future lets the work run on.
+///
+/// # Errors
+/// `Unavailable` when no thread can be started; `Internal` when the work panicked.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    environment: &dyn Environment,
+    name: &str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
+    if MAY_BLOCK.get() {
+        return Ok(work.await);
+    }
+    let (reply, answer) = oneshot::channel();
+    let task = move || {
+        // A caller that went away wanted no answer.
+        drop(reply.send(run_blocking(work)));
+    };
+    environment.spawn(name, Box::new(task))?;
+    answer.await.map_err(|_| Error::new(ErrorKind::Internal, "a background task panicked"))
+}
+
 /// Wakes a thread that waits in [`block_on`].
 struct Unpark(Thread);
 

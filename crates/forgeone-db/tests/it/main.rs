@@ -7,9 +7,12 @@
     reason = "these are tests, helpers included"
 )]
 
+mod beside;
 mod events;
+mod faults;
 mod model;
 mod stock;
 mod support;
+mod tamper;
 mod trouble;
 mod verify;
