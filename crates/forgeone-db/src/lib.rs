@@ -64,6 +64,9 @@ mod piece;
 mod pool;
 mod stream;
 
+#[cfg(test)]
+mod format_tests;
+
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
     BlockingResults, BlockingSubscription, Database, DatabaseStats, KeySlot, RedbManager,
