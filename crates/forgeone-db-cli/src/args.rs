@@ -10,33 +10,48 @@ use forgeone_db::{EventPriority, TopicPattern};
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// Exit codes shared by all commands that open a store, in the form `--help` shows.
+/// Exit codes, then examples, in the form `--help` shows.
 macro_rules! exits {
-    ($($line:literal),* $(,)?) => {
-        concat!("Exit codes:\n   0  done\n   1  failure, told on standard error\n   2  wrong usage\n", $($line, "\n"),*)
-    };
-}
-
-macro_rules! open_exits {
-    ($($line:literal),* $(,)?) => {
-        exits!(
-            "   3  no store in the directory",
-            $($line,)*
-            "   4  wrong or missing key",
-            "   5  the store is damaged",
-            "  10  written by a newer release",
-            "  11  the system denies access",
+    ($($code:literal),* $(,)?; $($more:literal),* $(,)?) => {
+        concat!(
+            "Exit codes:\n",
+            "   0  done\n   1  failure, told on standard error\n   2  wrong usage\n",
+            $($code, "\n",)*
+            $("\n", $more,)*
         )
     };
 }
 
+/// Those of commands that read a store: what else is 3, then examples.
+macro_rules! open_exits {
+    ($($missing:literal)?; $($more:literal),* $(,)?) => {
+        exits!(
+            "   3  no store in the directory",
+            $($missing,)?
+            "   4  wrong or missing key",
+            "   5  the store is damaged",
+            "  10  written by a newer release",
+            "  11  the system denies access";
+            $($more),*
+        )
+    };
+}
+
+/// Those of commands that write to a store: what else is 3, what is 8, then examples.
 macro_rules! write_exits {
-    ($($line:literal),* $(,)?) => {
-        open_exits!(
-            $($line,)*
+    ($($missing:literal)?; $conflict:literal; $($more:literal),* $(,)?) => {
+        exits!(
+            "   3  no store in the directory",
+            $($missing,)?
+            "   4  wrong or missing key",
+            "   5  the store is damaged",
             "   6  another process writes to the store",
             "   7  the disk or the store's limit is full",
+            $conflict,
             "   9  the outcome is unknown: do it again with the same ids",
+            "  10  written by a newer release",
+            "  11  the system denies access";
+            $($more),*
         )
     };
 }
@@ -53,20 +68,18 @@ macro_rules! write_exits {
     name = "forgeone-db",
     version,
     max_term_width = 100,
-    after_long_help = exits!(
-        "   3  not found",
-        "   4  wrong or missing key",
-        "   5  the store is damaged",
-        "   6  another process writes to the store",
-        "   7  the disk or the store's limit is full",
-        "   8  conflict",
-        "   9  the outcome is unknown: do it again with the same ids",
-        "  10  written by a newer release",
-        "  11  the system denies access",
-        "\nStart with:",
-        "  forgeone-db tour                try everything on the files or the git history at hand",
-        "  forgeone-db init --generate-key ./store.key",
-    )
+    after_long_help = exits!("   3  not found",
+"   4  wrong or missing key",
+"   5  the store is damaged",
+"   6  another process writes to the store",
+"   7  the disk or the store's limit is full",
+"   8  conflict",
+"   9  the outcome is unknown: do it again with the same ids",
+"  10  written by a newer release",
+"  11  the system denies access";
+"\nStart with:",
+"  forgeone-db tour                try everything on the files or the git history at hand",
+"  forgeone-db init --generate-key ./store.key")
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -100,17 +113,15 @@ pub(crate) enum Command {
     /// command is repeated with the same key; after --generate-key that is --key-file.
     ///
     /// Keep the key: a lost key is lost data. `forgeone-db key add` makes a second one.
-    #[command(after_long_help = exits!(
-        "   4  the key file is none, or the store half made here has another key",
-        "   6  another process holds the directory",
-        "   7  the disk is full",
-        "   8  there is a store already, or something else lies in the way",
-        "   9  the outcome is unknown: do it again",
-        "  11  the system denies access",
-        "\nExamples:",
-        "  forgeone-db init --generate-key ~/events.key",
-        "  forgeone-db --dir /srv/events init --shards 8 --max-size-gb 50",
-    ))]
+    #[command(after_long_help = exits!("   4  the key file is none, or the store half made here has another key",
+"   6  another process holds the directory",
+"   7  the disk is full",
+"   8  there is a store already, or something else lies in the way",
+"   9  the outcome is unknown: do it again",
+"  11  the system denies access";
+"\nExamples:",
+"  forgeone-db init --generate-key ~/events.key",
+"  forgeone-db --dir /srv/events init --shards 8 --max-size-gb 50"))]
     Init(InitArgs),
     /// Try the whole store on real input, with a report
     ///
@@ -122,17 +133,15 @@ pub(crate) enum Command {
     /// For a directory, takes the regular files in it. Without a PATH, takes the git history of the
     /// current directory, one event a commit; where there is none, the files under the current
     /// directory, hidden ones and build results left out, up to 256 MiB.
-    #[command(after_long_help = exits!(
-        "   3  a PATH is not there",
-        "   4  the key file given is none",
-        "   5  what was read back is not what was stored",
-        "   7  the disk is full",
-        "   8  the directory is taken",
-        "  11  the system denies access",
-        "\nExamples:",
-        "  forgeone-db tour /var/log",
-        "  forgeone-db tour            (in a git repository)",
-    ))]
+    #[command(after_long_help = exits!("   3  a PATH is not there",
+"   4  the key file given is none",
+"   5  what was read back is not what was stored",
+"   7  the disk is full",
+"   8  the directory is taken",
+"  11  the system denies access";
+"\nExamples:",
+"  forgeone-db tour /var/log",
+"  forgeone-db tour            (in a git repository)"))]
     Tour(TourArgs),
     /// Store events and find them again
     #[command(subcommand, after_long_help = EXITS_GROUP)]
@@ -147,27 +156,25 @@ pub(crate) enum Command {
     ///
     /// Works beside a writer. With --json: a line {"store": ...} and a line {"topic": ...} for each
     /// topic.
-    #[command(after_long_help = open_exits!(
-        "\nExamples:",
-        "  forgeone-db stats",
-        "  forgeone-db --json stats\n",
-    ))]
+    #[command(after_long_help = open_exits!(;
+"\nExamples:",
+"  forgeone-db stats",
+"  forgeone-db --json stats"))]
     Stats,
     /// Print the completions of a shell
-    #[command(after_long_help = exits!(
-        "\nExamples:",
-        "  forgeone-db completions bash > ~/.local/share/bash-completion/completions/forgeone-db",
-        "  forgeone-db completions zsh > ~/.zfunc/_forgeone-db",
-        "  forgeone-db completions fish > ~/.config/fish/completions/forgeone-db.fish",
-    ))]
+    #[command(after_long_help = exits!(;
+"\nExamples:",
+"  forgeone-db completions bash > ~/.local/share/bash-completion/completions/forgeone-db",
+"  forgeone-db completions zsh > ~/.zfunc/_forgeone-db",
+"  forgeone-db completions fish > ~/.config/fish/completions/forgeone-db.fish"))]
     Completions {
         /// bash, elvish, fish, powershell or zsh
         shell: Shell,
     },
 }
 
-const EXITS_GROUP: &str =
-    exits!("  more are told by the --help of each command, for example 3 for what is not there");
+const EXITS_GROUP: &str = exits!(;
+"  more are told by the --help of each command, for example 3 for what is not there");
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitArgs {
@@ -216,22 +223,19 @@ pub(crate) enum EventsCommand {
     /// termination signal), stores what has arrived and ends: with 0 when it read standard input,
     /// with 1 before the end of a FILE. If nobody reads the acknowledgements any more, goes on
     /// without them.
-    #[command(after_long_help = write_exits!(
-        "   8  an id is taken by other content; that commit is not stored",
-        "\nExamples:",
-        "  echo '{\"payload\": \"hello\", \"priority\": \"high\"}' | forgeone-db events append --topic demo",
-        "  journalctl -f | forgeone-db events append --topic host.journal --text",
-        "  forgeone-db events append --topic orders.eu orders.ndjson\n",
-    ))]
+    #[command(after_long_help = write_exits!(;
+"   8  an id is taken by other content; that commit is not stored";
+"\nExamples:",
+"  echo '{\"payload\": \"hello\", \"priority\": \"high\"}' | forgeone-db events append --topic demo",
+"  journalctl -f | forgeone-db events append --topic host.journal --text",
+"  forgeone-db events append --topic orders.eu orders.ndjson"))]
     Append(AppendArgs),
     /// Print the events with an id
     ///
     /// An id is unique within its topic, so there can be several; they are ordered by topic.
-    #[command(after_long_help = open_exits!(
-        "      or no event with this id",
-        "\nExample:",
-        "  forgeone-db events get 67e55044-10b1-426f-9247-bb680e5fe0c8\n",
-    ))]
+    #[command(after_long_help = open_exits!("      or no event with this id";
+"\nExample:",
+"  forgeone-db events get 67e55044-10b1-426f-9247-bb680e5fe0c8"))]
     Get {
         /// The id, a UUID
         id: Uuid,
@@ -241,27 +245,24 @@ pub(crate) enum EventsCommand {
     /// Prints everything that matches, ordered by time, topic and number: time, number, topic,
     /// priority, id, payload, with control characters escaped. With --json all fields, as
     /// `events append` reads them, and "seq". No match is no error.
-    #[command(after_long_help = open_exits!(
-        "\nPATTERN: dots divide a topic's name; * is one part, > one or more at the end.",
-        "TIME: 2026-03-01T12:00:00Z, 2026-03-01 (its midnight, UTC), or back from now: 15m, 1h30m, 2d.",
-        "\nExamples:",
-        "  forgeone-db events query --topic 'orders.>' --from 2d --priority high",
-        "  forgeone-db events query --topic orders.eu --reverse --limit 20",
-        "  forgeone-db --json events query --from 2026-03-01 --to 2026-03-02 | jq .payload\n",
-    ))]
+    #[command(after_long_help = open_exits!(;
+"\nPATTERN: dots divide a topic's name; * is one part, > one or more at the end.",
+"TIME: 2026-03-01T12:00:00Z, 2026-03-01 (its midnight, UTC), or back from now: 15m, 1h30m, 2d.",
+"\nExamples:",
+"  forgeone-db events query --topic 'orders.>' --from 2d --priority high",
+"  forgeone-db events query --topic orders.eu --reverse --limit 20",
+"  forgeone-db --json events query --from 2026-03-01 --to 2026-03-02 | jq .payload"))]
     Query(QueryArgs),
     /// Print events in the order they were stored, and follow what comes
     ///
     /// Starts with the oldest event, or behind --after, or with the newest one that carries
     /// --marker. Works beside a writer. With --follow waits for more until it is interrupted, which
     /// is a success.
-    #[command(after_long_help = open_exits!(
-        "      or no event with this marker",
-        "\nExamples:",
-        "  forgeone-db events tail --topic 'orders.>' --follow",
-        "  forgeone-db --json events tail --topic orders.eu --after 1200",
-        "  forgeone-db events tail --topic deploys --marker release-42\n",
-    ))]
+    #[command(after_long_help = open_exits!("      or no event with this marker";
+"\nExamples:",
+"  forgeone-db events tail --topic 'orders.>' --follow",
+"  forgeone-db --json events tail --topic orders.eu --after 1200",
+"  forgeone-db events tail --topic deploys --marker release-42"))]
     Tail(TailArgs),
 }
 
@@ -322,18 +323,15 @@ pub(crate) struct TailArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicsCommand {
     /// List the topics: events, first and last number, time of the newest, name
-    #[command(after_long_help = open_exits!(
-        "\nExamples:",
-        "  forgeone-db topics list",
-        "  forgeone-db --json topics list\n",
-    ))]
+    #[command(after_long_help = open_exits!(;
+"\nExamples:",
+"  forgeone-db topics list",
+"  forgeone-db --json topics list"))]
     List,
     /// Describe one topic
-    #[command(after_long_help = open_exits!(
-        "      or no such topic",
-        "\nExample:",
-        "  forgeone-db topics describe orders.eu\n",
-    ))]
+    #[command(after_long_help = open_exits!("      or no such topic";
+"\nExample:",
+"  forgeone-db topics describe orders.eu"))]
     Describe {
         /// The topic's name
         #[arg(value_name = "T")]
@@ -344,21 +342,19 @@ pub(crate) enum TopicsCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// List the keys that open the store; their secrets are not known to it
-    #[command(after_long_help = open_exits!(
-        "\nExample:",
-        "  forgeone-db key list\n",
-    ))]
+    #[command(after_long_help = open_exits!(;
+"\nExample:",
+"  forgeone-db key list"))]
     List,
     /// Add a key, beside those that open the store already
     ///
     /// A store has up to 8. Without --new-key-file or --generate-key, asks for a new passphrase
     /// twice.
-    #[command(after_long_help = write_exits!(
-        "   8  all 8 keys are in use, or the file to generate exists",
-        "\nExamples:",
-        "  forgeone-db key add --label laptop",
-        "  forgeone-db key add --generate-key ./backup.key --label backup\n",
-    ))]
+    #[command(after_long_help = write_exits!(;
+"   8  all 8 keys are in use, or the file to generate exists";
+"\nExamples:",
+"  forgeone-db key add --label laptop",
+"  forgeone-db key add --generate-key ./backup.key --label backup"))]
     Add {
         /// Take the new key from this file
         #[arg(long, value_name = "FILE", conflicts_with = "generate_key")]
@@ -373,12 +369,10 @@ pub(crate) enum KeyCommand {
     /// Remove a key: it opens the store no longer
     ///
     /// Whoever has that key and an older copy of the store can still read the copy.
-    #[command(after_long_help = write_exits!(
-        "      or no such key",
-        "   8  it is the last key",
-        "\nExample:",
-        "  forgeone-db key remove 1\n",
-    ))]
+    #[command(after_long_help = write_exits!("      or no such key";
+"   8  it is the last key";
+"\nExample:",
+"  forgeone-db key remove 1"))]
     Remove {
         /// The number that `key list` shows
         slot: u8,

@@ -64,13 +64,15 @@ impl Failure {
 
     /// A failure of reading or writing what is not the store's.
     pub(crate) fn io(what: impl Display, error: &io::Error) -> Self {
-        let exit = match error.kind() {
-            io::ErrorKind::NotFound => Exit::NotFound,
-            io::ErrorKind::PermissionDenied => Exit::Denied,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::Full,
-            _ => Exit::Failure,
+        let (exit, hint) = match error.kind() {
+            io::ErrorKind::NotFound => (Exit::NotFound, "check the name"),
+            io::ErrorKind::PermissionDenied => (Exit::Denied, "check who owns it, and its mode"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                (Exit::Full, "free space on that disk")
+            }
+            _ => (Exit::Failure, "try again; if it stays, the medium or the system is at fault"),
         };
-        Self::new(exit, format!("{what}: {error}"))
+        Self::new(exit, format!("{what}: {error}")).hint(hint)
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

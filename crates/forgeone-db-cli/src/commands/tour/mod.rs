@@ -16,7 +16,7 @@ use follower::Follower;
 use forgeone_db::{
     EventOrder, EventQuery, Key, OpenMode, RedbManager, StartFrom, StoreOptions, TopicPattern,
 };
-use report::{Check, Lookups, Report, Sizes, next_steps};
+use report::{Check, Lookups, Next, Report, Sizes};
 use sources::{Read, Source, TOUR_PREFIX};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -254,12 +254,12 @@ fn sizes(manager: &RedbManager, read: &Read) -> Result<Sizes, Failure> {
     })
 }
 
-fn next(directory: &Path, key_file: &Path, stored: &Stored) -> Vec<String> {
+fn next(directory: &Path, key_file: &Path, stored: &Stored) -> Next {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let topic = stored.folds.topics().max_by_key(|(_, fold)| fold.count);
     let topic = topic.map_or("tour.>", |(topic, _)| topic);
     let id = stored.samples.kept.first().map(|sample| sample.id).unwrap_or_default().to_string();
-    next_steps(&absolute(directory), &absolute(key_file), topic, &id)
+    Next::new(&absolute(directory), &absolute(key_file), (topic, &id))
 }
 
 fn ms(since: Instant) -> f64 {

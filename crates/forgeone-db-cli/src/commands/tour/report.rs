@@ -24,7 +24,7 @@ pub(super) struct Report {
     pub(super) lookups: Lookups,
     pub(super) sizes: Sizes,
     pub(super) checks: Vec<Check>,
-    pub(super) next: Vec<String>,
+    pub(super) next: Next,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -157,7 +157,7 @@ impl Report {
         output.line(format_args!("The store   {}", self.directory.display()))?;
         output.line(format_args!("Its key     {}", self.key_file.display()))?;
         output.line("Try next")?;
-        for command in &self.next {
+        for command in self.next.commands() {
             output.line(format_args!("  {command}"))?;
         }
         Ok(())
@@ -179,27 +179,45 @@ fn per_second(bytes: u64, seconds: f64) -> Bytes {
     Bytes((bytes as f64 / seconds) as u64)
 }
 
-/// Commands that go on from here, ready for the shell.
-pub(super) fn next_steps(directory: &Path, key_file: &Path, topic: &str, id: &str) -> Vec<String> {
-    let start = format!(
-        "{} --dir {} --key-file {}",
-        program(),
-        quoted(&directory.to_string_lossy()),
-        quoted(&key_file.to_string_lossy())
-    );
-    let topic = quoted(topic);
-    [
-        "stats".to_owned(),
-        format!("events query --topic {topic} --reverse --limit 5"),
-        format!("--json events get {id}"),
-        "events query --topic 'tour.>' --from 1h --priority high".to_owned(),
-        format!("events tail --topic {topic} --after 100"),
-        "key list".to_owned(),
-    ]
-    .iter()
-    .map(|command| format!("{start} {command}"))
-    .chain([format!("echo '{{\"payload\": \"hello\"}}' | {start} events append --topic demo")])
-    .collect()
+/// How to go on from here.
+#[derive(Debug, Serialize)]
+pub(super) struct Next {
+    /// Sets the variables that name the store and its key.
+    environment: String,
+    program: String,
+    /// What to give to the program.
+    arguments: Vec<String>,
+}
+
+impl Next {
+    pub(super) fn new(directory: &Path, key_file: &Path, (topic, id): (&str, &str)) -> Self {
+        let topic = quoted(topic);
+        Self {
+            environment: format!(
+                "export FORGEONE_DB_DIR={} FORGEONE_DB_KEY_FILE={}",
+                quoted(&directory.to_string_lossy()),
+                quoted(&key_file.to_string_lossy())
+            ),
+            program: program(),
+            arguments: vec![
+                "stats".to_owned(),
+                format!("events query --topic {topic} --reverse --limit 5"),
+                format!("--json events get {id}"),
+                "events query --topic 'tour.>' --from 2000-01-01 --limit 3".to_owned(),
+                format!("events tail --topic {topic} --after 10"),
+                "key list".to_owned(),
+            ],
+        }
+    }
+
+    /// Commands for the shell, in order.
+    fn commands(&self) -> impl Iterator<Item = String> {
+        let program = &self.program;
+        let arguments = self.arguments.iter().map(move |rest| format!("{program} {rest}"));
+        let append =
+            format!("echo '{{\"payload\": \"hello\"}}' | {program} events append --topic demo");
+        std::iter::once(self.environment.clone()).chain(arguments).chain([append])
+    }
 }
 
 /// How this program is called: by name if the shell finds it, else by its path.

@@ -1,0 +1,307 @@
+//! Every command, every exit code that a single process can meet, and what is printed where.
+
+use crate::support::{Home, contents, json, records, run, write_key};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+const COMMANDS: [&[&str]; 15] = [
+    &[],
+    &["init"],
+    &["tour"],
+    &["events"],
+    &["events", "append"],
+    &["events", "get"],
+    &["events", "query"],
+    &["events", "tail"],
+    &["topics", "list"],
+    &["topics", "describe"],
+    &["key", "list"],
+    &["key", "add"],
+    &["key", "remove"],
+    &["stats"],
+    &["completions"],
+];
+
+#[test]
+fn the_help_of_every_command_lists_exit_codes() {
+    let home = Home::empty();
+    for command in COMMANDS {
+        let mut args = command.to_vec();
+        args.push("--help");
+        let help = run(home.bare(&args), b"").ok().out;
+        assert!(help.contains("Exit codes:\n   0  done\n"), "{command:?}: {help}");
+        assert!(help.is_ascii(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_command_line_that_is_none_is_wrong_usage() {
+    let home = Home::new();
+    for args in [
+        &["frobnicate"][..],
+        &[],
+        &["events", "get", "no-uuid"],
+        &["events", "query", "--from", "yesterday"],
+        &["events", "query", "--priority", "urgent"],
+        &["events", "query", "--topic", ">.x"],
+        &["events", "tail"],
+        &["events", "tail", "--topic", "t", "--after", "1", "--marker", "m"],
+        &["events", "append", "--text"],
+        &["events", "append", "--topic", ""],
+        &["init", "--shards", "0"],
+        &["init", "--shards", "1025"],
+        &["init", "--no-encryption", "--generate-key", "x"],
+    ] {
+        let run = home.run(args, "").code(2);
+        assert!(run.out.is_empty(), "{args:?}: {}", run.out);
+    }
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    let home = Home::empty();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(home.bare(&["completions", shell]), b"").ok().out;
+        assert!(script.contains("forgeone-db") && script.contains("append"), "{shell}");
+    }
+    run(home.bare(&["completions", "tcl"]), b"").code(2);
+}
+
+#[test]
+fn init_makes_a_store_once_and_says_that_a_lost_key_is_lost_data() {
+    let home = Home::empty();
+    let made = home.run(&["--json", "init", "--shards", "3", "--max-size-gb", "2"], "").ok();
+    let made = made.says("a lost key is lost data");
+    let made = &json(&made.out)[0];
+    assert_eq!(made["shard_count"], 3);
+    assert_eq!(made["max_size_bytes"], 2u64 << 30);
+    assert_eq!(made["encrypted"], true);
+    home.run(&["init"], "").code(8);
+    let store = &home.json(&["stats"])[0]["store"];
+    assert_eq!(store["databases"].as_array().unwrap().len(), 4);
+    assert_eq!(store["max_size_bytes"], 2u64 << 30);
+}
+
+#[test]
+fn init_needs_a_decision_about_the_key() {
+    let home = Home::empty();
+    run(home.bare(&["--dir", "s", "init"]), b"").code(4).says("--generate-key");
+    assert!(!home.path("s").exists());
+    run(home.bare(&["--dir", "s", "init", "--no-encryption"]), b"").ok().says("not encrypted");
+    run(home.bare(&["--dir", "s", "stats"]), b"").ok();
+    home.run(&["init", "--no-encryption"], "").code(2);
+    assert!(!home.store().exists());
+}
+
+#[test]
+fn a_generated_key_is_private_is_never_written_over_and_opens_the_store() {
+    let home = Home::empty();
+    let init = |dir, key| run(home.bare(&["--dir", dir, "init", "--generate-key", key]), b"");
+    init("s", "new.key").ok();
+    let before = fs::read(home.path("new.key")).unwrap();
+    let mode = fs::metadata(home.path("new.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    run(home.bare(&["--dir", "s", "--key-file", "new.key", "stats"]), b"").ok();
+    init("t", "new.key").code(8);
+    assert!(!home.path("t").exists());
+    init("s", "other.key").code(8);
+    assert!(!home.path("other.key").exists());
+    init("u", "u/key").code(2);
+    assert!(!home.path("u").exists());
+    assert_eq!(fs::read(home.path("new.key")).unwrap(), before);
+}
+
+#[test]
+fn a_directory_with_other_content_is_left_alone() {
+    let home = Home::empty();
+    fs::create_dir(home.store()).unwrap();
+    fs::write(home.store().join("letter"), "dear").unwrap();
+    home.run(&["init"], "").code(8);
+    for args in [&["stats"][..], &["events", "query"], &["key", "list"], &["events", "append"]] {
+        home.run(args, "").code(3);
+    }
+    assert_eq!(contents(&home.store()).len(), 1);
+}
+
+#[test]
+fn without_a_store_there_is_nothing_to_find() {
+    let home = Home::empty();
+    for args in [&["stats"][..], &["events", "query"], &["topics", "list"], &["key", "list"]] {
+        home.run(args, "").code(3).says("init");
+    }
+    assert!(!home.store().exists());
+}
+
+#[test]
+fn a_wrong_key_and_a_missing_one_change_nothing() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 3)).ok();
+    write_key(&home.path("wrong"), 8);
+    fs::write(home.path("none"), "not a key").unwrap();
+    let before = contents(&home.store());
+    for args in [
+        &["stats"][..],
+        &["events", "query"],
+        &["events", "append", "--topic", "t"],
+        &["topics", "list"],
+        &["key", "list"],
+        &["key", "remove", "0"],
+        &["init"],
+    ] {
+        let mut with_key = vec!["--key-file", "wrong"];
+        with_key.extend_from_slice(args);
+        home.run(&with_key, "").code(4);
+        with_key[1] = "none";
+        home.run(&with_key, "").code(4);
+        with_key[1] = "absent";
+        home.run(&with_key, "").code(4);
+        let mut no_key = vec!["--dir", "store"];
+        no_key.extend_from_slice(args);
+        run(home.bare(&no_key), b"").code(4).says("FORGEONE_DB_KEY");
+        let mut passphrase = home.bare(&no_key);
+        passphrase.env("FORGEONE_DB_KEY", "guess");
+        run(passphrase, b"").code(4);
+    }
+    assert_eq!(contents(&home.store()), before);
+}
+
+#[test]
+fn a_key_where_none_is_needed_is_wrong_usage() {
+    let home = Home::empty();
+    run(home.bare(&["--dir", "store", "init", "--no-encryption"]), b"").ok();
+    home.run(&["stats"], "").code(2).says("not encrypted");
+    home.run(&["events", "append", "--topic", "t"], "{}").code(2).says("not encrypted");
+    run(home.bare(&["--dir", "store", "key", "list"]), b"").ok().says("not encrypted");
+}
+
+#[test]
+fn a_passphrase_from_the_environment_opens_a_store() {
+    let home = Home::empty();
+    let with = |args: &[&str], passphrase: &str| {
+        let mut command = home.bare(args);
+        command.env("FORGEONE_DB_KEY", passphrase).env("FORGEONE_DB_DIR", home.store());
+        run(command, b"")
+    };
+    with(&["init"], "correct horse").ok();
+    with(&["stats"], "correct horse").ok();
+    with(&["stats"], "battery staple").code(4);
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_of() {
+    let home = Home::new();
+    fs::set_permissions(home.key(), fs::Permissions::from_mode(0o644)).unwrap();
+    home.run(&["stats"], "").ok().says("chmod 600");
+}
+
+#[test]
+fn keys_are_added_and_removed_down_to_the_last() {
+    let home = Home::new();
+    home.run(&["key", "add", "--generate-key", "second", "--label", "spare"], "").ok();
+    let keys = home.json(&["key", "list"]);
+    assert_eq!(keys.len(), 2);
+    assert_eq!(keys[1]["label"], "spare");
+    assert_eq!(keys[0]["opened"], true);
+    home.run(&["--key-file", "second", "stats"], "").ok();
+    home.run(&["key", "add"], "").code(2).says("--new-key-file");
+    home.run(&["key", "remove", "5"], "").code(3);
+    home.run(&["key", "remove", "0"], "").ok().says("the key in use");
+    home.run(&["stats"], "").code(4);
+    home.run(&["--key-file", "second", "key", "remove", "1"], "").code(8);
+    home.run(&["--key-file", "second", "key", "add", "--new-key-file", "key"], "").ok();
+    home.run(&["stats"], "").ok();
+}
+
+#[test]
+fn events_are_found_by_id_topic_time_priority_and_number() {
+    let home = Home::new();
+    let id = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let input = format!(
+        r#"{{"topic":"a.x","payload":"one","timestamp":"2026-03-01T10:00:00Z","priority":"low"}}
+{{"topic":"a.y","payload":"two\nlines","timestamp":"2026-03-01T11:00:00Z","id":"{id}","metadata":{{"k":"v"}}}}
+{{"topic":"a.x","payload":"three","timestamp":"2026-03-02T00:00:00Z","priority":"critical","checkpoint_marker":"m"}}
+"#
+    );
+    home.run(&["events", "append"], &input).ok();
+    let payloads = |args: &[&str]| {
+        let events = home.json(args);
+        let text = |event: &serde_json::Value| event["payload"].as_str().unwrap().to_owned();
+        events.iter().map(text).collect::<Vec<_>>().join("|")
+    };
+    let query = |args: &[&str]| {
+        let mut all = vec!["events", "query"];
+        all.extend_from_slice(args);
+        payloads(&all)
+    };
+    assert_eq!(query(&[]), "one|two\nlines|three");
+    assert_eq!(query(&["--reverse", "--limit", "2"]), "three|two\nlines");
+    assert_eq!(query(&["--topic", "a.*", "--priority", "normal"]), "two\nlines|three");
+    assert_eq!(query(&["--topic", "a.x", "--after", "1"]), "three");
+    assert_eq!(query(&["--from", "2026-03-01T11:00:00Z", "--to", "2026-03-02"]), "two\nlines");
+    assert_eq!(query(&["--from", "2026-03-01", "--to", "2026-03-01T12:00:00+01:00"]), "one");
+    assert_eq!(query(&["--topic", "b"]), "");
+    assert_eq!(payloads(&["events", "tail", "--topic", "a.x"]), "one|three");
+    assert_eq!(payloads(&["events", "tail", "--topic", "a.x", "--marker", "m"]), "three");
+    assert_eq!(payloads(&["events", "tail", "--topic", "a.x", "--after", "1"]), "three");
+    home.run(&["events", "tail", "--topic", "a.x", "--marker", "x"], "").code(3);
+    let found = home.json(&["events", "get", id]);
+    assert_eq!((&found[0]["seq"], &found[0]["metadata"]["k"]), (&1.into(), &"v".into()));
+    let line = home.run(&["events", "get", id], "").ok().out;
+    assert_eq!(
+        line,
+        format!("2026-03-01T11:00:00.000000Z        1 a.y normal   {id} two\\nlines\n")
+    );
+    home.run(&["events", "get", "00000000-0000-4000-8000-000000000000"], "").code(3);
+}
+
+#[test]
+fn what_query_prints_can_be_stored_elsewhere() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 10)).ok();
+    let printed = home.run(&["--json", "events", "query"], "").ok().out;
+    let other = Home::new();
+    other.run(&["events", "append"], &printed).ok();
+    assert_eq!(other.run(&["--json", "events", "query"], "").ok().out, printed);
+}
+
+#[test]
+fn topics_are_listed_and_described() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 3)).ok();
+    home.run(&["events", "append", "--topic", "u v"], &records("r", 1)).ok();
+    let topics = home.json(&["topics", "list"]);
+    let names: Vec<&str> = topics.iter().map(|topic| topic["topic"].as_str().unwrap()).collect();
+    assert_eq!(names, ["t", "u v"]);
+    assert_eq!(home.json(&["topics", "describe", "t"])[0]["count"], 3);
+    assert!(home.run(&["topics", "describe", "t"], "").ok().out.contains("events         3\n"));
+    home.run(&["topics", "describe", "x"], "").code(3);
+    let stats = home.json(&["stats"]);
+    assert_eq!(stats.len(), 3);
+    assert!(home.run(&["stats"], "").ok().out.contains("events_shard_1"));
+}
+
+#[test]
+fn damage_is_told_from_a_wrong_key() {
+    let home = Home::new();
+    for name in ["keyring.0", "keyring.1"] {
+        fs::write(home.store().join(name), [7; 100]).unwrap();
+    }
+    home.run(&["stats"], "").code(5);
+    let home = Home::new();
+    fs::remove_file(home.store().join("system.redb")).unwrap();
+    home.run(&["stats"], "").code(5);
+    home.run(&["events", "append", "--topic", "t"], "").code(5);
+}
+
+#[test]
+fn a_store_without_permission_is_denied() {
+    let home = Home::new();
+    // Root may read everything.
+    if rustix::process::geteuid().is_root() {
+        eprintln!("not run: root is never denied");
+        return;
+    }
+    fs::set_permissions(home.store(), fs::Permissions::from_mode(0o000)).unwrap();
+    home.run(&["stats"], "").code(11);
+    fs::set_permissions(home.store(), fs::Permissions::from_mode(0o700)).unwrap();
+}
