@@ -51,10 +51,10 @@ pub(crate) fn compress(raw: Vec<u8>, level: i32) -> Result<(Compression, Vec<u8>
     }
 }
 
-/// Restores exactly `raw_len` bytes; allocates no more than that, whatever the frame claims.
+/// Restores exactly `raw_len` bytes; allocates nothing unless the frame states the same size.
 ///
 /// # Errors
-/// `Corrupt` if the result has another size. `raw_len` must come from an authenticated place.
+/// `Corrupt` if the result has another size. REQUIRES: `stored` is authentic; `raw_len` need not be.
 pub(crate) fn decompress(
     compression: Compression,
     stored: Vec<u8>,
@@ -62,8 +62,15 @@ pub(crate) fn decompress(
 ) -> Result<Vec<u8>> {
     let raw = match compression {
         Compression::None => stored,
-        Compression::Zstd => zstd::bulk::decompress(&stored, raw_len)
-            .map_err(|error| corrupt("a unit does not decompress").with_source(error))?,
+        Compression::Zstd => {
+            // The frame says its size too. Only if both agree is that much allocated.
+            let framed = zstd::zstd_safe::get_frame_content_size(&stored);
+            if framed.ok().flatten() != Some(raw_len as u64) {
+                return Err(corrupt("a unit has another size than stated"));
+            }
+            zstd::bulk::decompress(&stored, raw_len)
+                .map_err(|error| corrupt("a unit does not decompress").with_source(error))?
+        }
     };
     if raw.len() == raw_len { Ok(raw) } else { Err(corrupt("a unit has another size than stated")) }
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 const TOKEN_VERSION: u8 = 1; // on-disk
 const TOKEN_TAG_BYTES: usize = 16; // on-disk
-const TOKEN_PAYLOAD_BYTES_MAX: usize = 1024; // on-disk
+const TOKEN_PAYLOAD_BYTES_MAX: usize = 1_048_576; // on-disk
 const TOKEN_TEXT_BYTES_MAX: usize = (1 + TOKEN_PAYLOAD_BYTES_MAX + TOKEN_TAG_BYTES) * 4 / 3 + 1;
 const TOKEN_KEY_INFO: &[u8] = b"forgeone-db cursor v1"; // on-disk
 const TOKEN_PLAIN_CONTEXT: &str = "forgeone-db cursor without key v1"; // on-disk
@@ -38,11 +38,14 @@ impl CursorKey {
     /// A token for `payload`: text that fits a URL.
     ///
     /// # Errors
-    /// `Internal` for a payload of more than 1,024 bytes.
+    /// `Unsupported` for a payload of more than 1 MiB.
     pub(crate) fn seal(&self, payload: &[u8]) -> Result<String> {
         if payload.len() > TOKEN_PAYLOAD_BYTES_MAX {
-            return Err(Error::new(ErrorKind::Internal, "a cursor is too long")
-                .with("bytes", payload.len()));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a token of so many topics is too long; follow fewer of them",
+            )
+            .with("bytes", payload.len()));
         }
         let mut token = Vec::with_capacity(1 + payload.len() + TOKEN_TAG_BYTES);
         token.push(TOKEN_VERSION);
@@ -180,7 +183,7 @@ mod tests {
             let payload = vec![7; len];
             assert_eq!(key.open(&key.seal(&payload).unwrap()).unwrap(), payload);
         }
-        assert!(key.seal(&[7; TOKEN_PAYLOAD_BYTES_MAX + 1]).is_err());
+        assert!(key.seal(&vec![7; TOKEN_PAYLOAD_BYTES_MAX + 1]).is_err());
     }
 
     #[test]

@@ -72,8 +72,7 @@ pub(crate) fn open_value(
     let mut cursor = Cursor::new(stored);
     let key = PieceKey::read(domain, piece_type, &mut cursor)?;
     let compression = Compression::from_code(cursor.u8()?)?;
-    // The raw length is not bound into the seal: a false one makes decompression fail, and it is
-    // capped before anything is allocated.
+    // The raw length is not bound into the seal, but a false one fails against the sealed frame.
     let raw_len = cursor.u32()?.min(VALUE_RAW_BYTES_MAX);
     let tag = cursor.array()?;
     let bytes = cursor.take(cursor.remaining())?;

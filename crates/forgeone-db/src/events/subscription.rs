@@ -94,10 +94,11 @@ impl EventSubscription {
     /// store. `None` while a call to [`next`](Self::next) is unfinished, and after the end.
     ///
     /// # Errors
-    /// `Internal` if it cannot be made.
+    /// `Unsupported` beyond the limit.
     ///
     /// # Limits
-    /// Grows with the number of topics that match, by up to 14 bytes for each.
+    /// Grows with the number of topics that match, by up to 14 bytes for each, to at most 1 MiB
+    /// before it is written as text: well over 70,000 topics.
     pub fn token(&self) -> Result<Option<String>> {
         let State::Idle(subscription) = &self.state else { return Ok(None) };
         let positions = encode_positions(&subscription.positions());

@@ -366,8 +366,7 @@ impl CommitLog {
         }
     }
 
-    /// Removes up to `count_max` blocks and manifests that nothing needs; says whether that was
-    /// all. Blocks from `oldest` on and the live manifest stay.
+    /// Removes blocks and manifests that nothing needs. Blocks from `oldest` on and the live manifest stay.
     pub(crate) async fn drop_covered(&self, head: &Head) -> Result<()> {
         let context = &self.context;
         let limit = context.engine.capability().range_delete_entries_max;

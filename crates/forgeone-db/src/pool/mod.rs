@@ -243,3 +243,6 @@ impl fmt::Debug for PooledEngine {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

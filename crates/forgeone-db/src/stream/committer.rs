@@ -116,21 +116,13 @@ impl Writer {
         self.poisoned.load(Ordering::Acquire)
     }
 
-    /// Appends records, all or none. Once this future has been polled to the point where the
+    /// Appends records, all or none. REQUIRES: they have at most [`REQUEST_BYTES_MAX`] bytes. Once this future has been polled to the point where the
     /// request is queued, dropping it cancels nothing.
     ///
     /// # Errors
     /// `Conflict`, `Full`, `Invalid` (rejected); as a commit.
     pub(crate) async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Position>> {
-        let bytes: usize = entries.iter().map(|entry| entry.record.bytes()).sum();
-        if bytes > REQUEST_BYTES_MAX {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "a batch is too large; split it into smaller ones",
-            )
-            .with("bytes", bytes)
-            .with("bytes_max", REQUEST_BYTES_MAX));
-        }
+        let bytes = entries.iter().map(|entry| entry.record.bytes()).sum();
         self.submit(bytes, |reply| Request::Append(entries, reply)).await
     }
 

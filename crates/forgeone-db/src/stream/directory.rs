@@ -251,7 +251,7 @@ fn read_only() -> Error {
 }
 
 /// Spreads topics over shards by a hash of their names.
-fn shard_of(kind: TopicKind, name: &str, shard_count: u32) -> u32 {
+pub(super) fn shard_of(kind: TopicKind, name: &str, shard_count: u32) -> u32 {
     let hash = blake3::hash(&topic_name_key(kind, name));
     let [a, b, c, d, ..] = *hash.as_bytes();
     u32::from_be_bytes([a, b, c, d]) % shard_count.max(1)

@@ -161,10 +161,10 @@ pub(crate) fn parse_sequence(value: &[u8]) -> Result<u64> {
     Ok(sequence)
 }
 
-/// The marker ends with a zero byte, which no marker contains, so that one marker is never a
-/// prefix of another.
+/// The marker's length stands before it, so that no marker's entries are among another's.
 pub(crate) fn marker_prefix(subject: u64, marker: &str) -> Vec<u8> {
-    [&subject.to_be_bytes()[..], marker.as_bytes(), &[0]].concat()
+    let len = u8::try_from(marker.len()).expect("a marker has at most 255 bytes");
+    [&subject.to_be_bytes()[..], &[len], marker.as_bytes()].concat()
 }
 
 fn marker_key(subject: u64, marker: &str, sequence: u64) -> Vec<u8> {

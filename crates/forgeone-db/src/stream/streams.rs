@@ -1,7 +1,7 @@
 //! All topics of one kind, over their shards.
 
-use super::committer::{Entry, Position, Writer};
-use super::directory::{Directory, Topic};
+use super::committer::{Entry, Position, REQUEST_BYTES_MAX, Writer};
+use super::directory::{Directory, Topic, shard_of};
 use super::families::{TopicKind, key_sequence, marker_prefix, parse_id_entry};
 use super::query::{Found, Query, QuerySpec};
 use super::record::Record;
@@ -117,6 +117,12 @@ impl Streams {
         self.directory.get_or_create(self.kind, name, self.shard_count()).await
     }
 
+    /// The shard that a topic lives in, or would if it were made now.
+    async fn shard_of(&self, name: &str) -> Result<u32> {
+        let topic = self.directory.get(self.kind, name).await?;
+        Ok(topic.map_or_else(|| shard_of(self.kind, name, self.shard_count()), |topic| topic.shard))
+    }
+
     pub(crate) async fn topic(&self, name: &str) -> Result<Option<Arc<Topic>>> {
         self.refresh().await?;
         self.directory.get(self.kind, name).await
@@ -127,28 +133,34 @@ impl Streams {
     /// # Errors
     /// `Invalid` when their topics live in different shards; as [`Writer::append`].
     pub(crate) async fn append(&self, records: Vec<(String, Record)>) -> Result<Vec<Position>> {
-        let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
-        let mut entries = Vec::with_capacity(records.len());
-        for (name, record) in records {
-            let topic = if let Some(topic) = topics.get(&name) {
-                Arc::clone(topic)
-            } else {
-                let topic = self.open_topic(&name).await?;
-                topics.insert(name, Arc::clone(&topic));
-                topic
-            };
-            entries.push(Entry { topic, record });
+        check_request(&records)?;
+        let Some((first, _)) = records.first() else { return Ok(Vec::new()) };
+        // All of them are looked at before any topic is made: a refused batch leaves nothing.
+        let shard = self.shard_of(first).await?;
+        let mut names: Vec<&String> = records.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.dedup();
+        for other in &names {
+            if self.shard_of(other).await? != shard {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "a batch is atomic, so its topics must live in one shard; send these apart",
+                )
+                .with("topic", first)
+                .with("other topic", other));
+            }
         }
-        let Some(first) = entries.first() else { return Ok(Vec::new()) };
-        let shard = first.topic.shard;
-        if let Some(other) = entries.iter().find(|entry| entry.topic.shard != shard) {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "a batch is atomic, so its topics must live in one shard; send these apart",
-            )
-            .with("topic", &first.topic.name)
-            .with("other topic", &other.topic.name));
+        let mut topics: HashMap<String, Arc<Topic>> = HashMap::with_capacity(names.len());
+        for name in names {
+            topics.insert(name.clone(), self.open_topic(name).await?);
         }
+        let entries = records
+            .into_iter()
+            .filter_map(|(name, record)| {
+                let topic = Arc::clone(topics.get(&name)?);
+                Some(Entry { topic, record })
+            })
+            .collect();
         let writer = self.writers.get(shard as usize).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unsupported,
@@ -316,6 +328,21 @@ impl Streams {
     ) -> Result<Subscription> {
         Subscription::start(Arc::clone(self), pattern, start).await
     }
+}
+
+/// # Errors
+/// `Invalid` for more bytes than one commit may have.
+fn check_request(records: &[(String, Record)]) -> Result<()> {
+    let bytes: usize = records.iter().map(|(_, record)| record.bytes()).sum();
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "a batch is too large; split it into smaller ones",
+        )
+        .with("bytes", bytes)
+        .with("bytes_max", REQUEST_BYTES_MAX));
+    }
+    Ok(())
 }
 
 fn summary(topic: &Topic, shard: &Shard) -> TopicSummary {

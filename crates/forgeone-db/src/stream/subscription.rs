@@ -47,6 +47,8 @@ pub(crate) struct Subscription {
     /// The last sequence number delivered, by topic id.
     delivered: BTreeMap<u64, u64>,
     buffer: VecDeque<Found>,
+    /// Counts the topics looked at, so that each gets its turn.
+    turn: usize,
 }
 
 impl Subscription {
@@ -75,7 +77,8 @@ impl Subscription {
             return Err(Error::new(ErrorKind::NotFound, "no record carries this marker")
                 .with("marker", marker.escape_debug()));
         }
-        Ok(Self { streams, pattern, topics, directory_seen, delivered, buffer: VecDeque::new() })
+        let buffer = VecDeque::new();
+        Ok(Self { streams, pattern, topics, directory_seen, delivered, buffer, turn: 0 })
     }
 
     /// What was delivered so far, for a token.
@@ -118,19 +121,24 @@ impl Subscription {
         self.streams.refresh().await?;
         self.find_new_topics().await?;
         let mut page = Vec::new();
-        for topic in &self.topics {
+        let mut bytes = 0;
+        // Where the last page ended for want of room, the next one begins.
+        for _ in 0..self.topics.len() {
+            if page.len() >= PAGE_RECORDS_MAX || bytes >= PAGE_BYTES_MAX {
+                break;
+            }
+            let Some(topic) = self.topics.get(self.turn % self.topics.len()) else { break };
+            self.turn = self.turn.wrapping_add(1);
             let after = self.delivered.get(&topic.id).copied().unwrap_or(0);
             if self.streams.last(topic)? <= after {
                 continue;
             }
             let oldest = self.streams.first(topic)?;
             let after = after.max(oldest.saturating_sub(1));
-            let limits = (PAGE_RECORDS_MAX, PAGE_BYTES_MAX / self.topics.len().clamp(1, 64));
+            let limits = (PAGE_RECORDS_MAX - page.len(), PAGE_BYTES_MAX - bytes);
             for (sequence, stamp, record) in self.streams.read_after(topic, after, limits).await? {
+                bytes += record.bytes();
                 page.push((stamp, Found { topic: Arc::clone(topic), sequence, record }));
-            }
-            if page.len() >= PAGE_RECORDS_MAX {
-                break;
             }
         }
         page.sort_by_key(|(stamp, found)| (*stamp, found.topic.id, found.sequence));
@@ -138,9 +146,6 @@ impl Subscription {
             self.delivered.insert(found.topic.id, found.sequence);
             self.buffer.push_back(found);
         }
-        // Topics that were passed over because the page was full come first next time.
-        let rotation = self.topics.len().min(1);
-        self.topics.rotate_left(rotation);
         Ok(())
     }
 

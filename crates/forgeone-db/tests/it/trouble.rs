@@ -419,3 +419,53 @@ fn a_closed_store_says_so_and_wakes_its_subscribers() {
     assert_eq!(closed.outcome(), Outcome::Rejected);
     block_on(database.close()).unwrap();
 }
+
+#[test]
+fn markers_are_found_whole_whatever_bytes_they_have() {
+    let store = RedbManager::open(memory(&MemoryEngine::new())).unwrap();
+    let markers = ["a", "", "a\u{0}b", "a\u{0}", "ab"];
+    for (number, marker) in (1..).zip(markers) {
+        let marked =
+            EventMessage { checkpoint_marker: Some(marker.to_owned()), ..event("t", number) };
+        store.store_event(&marked).unwrap();
+    }
+    for _ in 0..2 {
+        for (number, marker) in (1..).zip(markers) {
+            let start = StartFrom::Marker(marker.to_owned());
+            let first = store.replay(&TopicPattern::all(), start).unwrap().next().unwrap();
+            assert_eq!(first.unwrap().seq, number, "{marker:?}");
+        }
+        store.seal().unwrap();
+    }
+}
+
+#[test]
+fn a_subscription_to_very_many_topics_gives_every_one_its_turn_and_a_token() {
+    let store = RedbManager::open(memory(&MemoryEngine::new())).unwrap();
+    for round in 0..2 {
+        for topic in 0..700 {
+            store.store_event(&event(&format!("t.{topic}"), round)).unwrap();
+        }
+    }
+    let mut first = store.replay(&TopicPattern::all(), StartFrom::Oldest).unwrap();
+    let mut seen: Vec<_> = first.by_ref().take(900).map(Result::unwrap).collect();
+    let token = first.token().unwrap().unwrap();
+    let rest = store.replay(&TopicPattern::all(), StartFrom::Token(token)).unwrap();
+    seen.extend(rest.map(Result::unwrap));
+    let mut places: Vec<_> = seen.iter().map(|found| (&found.event.topic, found.seq)).collect();
+    assert_eq!(places.len(), 1400);
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), 1400);
+}
+
+#[test]
+fn a_refused_batch_leaves_no_topic_behind() {
+    let store = RedbManager::open(memory(&MemoryEngine::new()).shard_count(8)).unwrap();
+    let batch: Vec<_> = (1..=40).map(|number| event(&format!("t{number}"), number)).collect();
+    assert_eq!(kind(store.store_events(&batch)), ErrorKind::Invalid);
+    let large = EventMessage { payload: "y".repeat(PAYLOAD_BYTES_MAX), ..event("large", 1) };
+    let three = [1, 2, 3].map(|_| EventMessage { id: uuid::Uuid::new_v4(), ..large.clone() });
+    assert_eq!(kind(store.store_events(&three)), ErrorKind::Invalid);
+    assert!(store.topics(&TopicPattern::all()).unwrap().is_empty());
+}

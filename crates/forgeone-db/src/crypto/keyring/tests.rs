@@ -370,7 +370,7 @@ fn files_of_version_1_open_for_ever() {
     assert_eq!(token_key.open(include_str!("golden/v1_token.txt")).unwrap(), b"17");
 }
 
-/// The offsets that `docs/format-keyring.md` draws.
+/// The offsets that `docs/format.md` draws.
 #[test]
 fn the_fields_are_where_the_format_says() {
     let [(_, raw_file, _), (_, many, _), (_, plain, _), (_, wrapped, _), _] = golden();
