@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn order_does_not_count_but_everything_else_does() {
-        let (a, b): ((u64, &[u8], &[u8]), _) = ((1, b"ab", b"c"), (1, b"d", b""));
+        type Entry = (u64, &'static [u8], &'static [u8]);
+        let (a, b): (Entry, Entry) = ((1, b"ab", b"c"), (1, b"d", b""));
         assert_eq!(digest(&[a, b]), digest(&[b, a]));
         assert_ne!(digest(&[a, b]), digest(&[a]));
         assert_ne!(digest(&[a, b]), digest(&[a, b, b]));
