@@ -9,6 +9,7 @@ pub(crate) mod crypto;
 mod db;
 mod events;
 pub(crate) mod index;
+mod integrity;
 pub(crate) mod log;
 mod options;
 pub(crate) mod piece;
@@ -27,5 +28,6 @@ pub use events::{
 pub use forgeone_db_engine::{
     ClosedReason, Durability, Engine, Error, ErrorKind, MemoryEngine, Outcome, Result, Status,
 };
+pub use integrity::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 pub use model::{EventMessage, EventPriority, StreamableEvent, TopicPattern};
 pub use options::{DbOptions, OpenMode, StoreOptions};

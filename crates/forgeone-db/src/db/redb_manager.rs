@@ -6,6 +6,7 @@ use crate::events::{
     EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StartFrom,
     StoredEvent, TopicInfo,
 };
+use crate::integrity::{VerifyDepth, VerifyProgress, VerifyReport};
 use crate::model::{EventMessage, StreamableEvent, TopicPattern};
 use crate::options::{DbOptions, StoreOptions};
 use crate::pool::run_blocking;
@@ -160,6 +161,30 @@ impl RedbManager {
     /// As [`Database::stats`].
     pub fn stats(&self) -> Result<StoreStats> {
         run_blocking(self.database.stats())
+    }
+
+    /// Reads the store as a sceptic, and names whatever is damaged.
+    ///
+    /// # Errors
+    /// As [`Database::verify`].
+    pub fn verify(
+        &self,
+        depth: VerifyDepth,
+        progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<VerifyReport> {
+        run_blocking(self.database.verify(depth, progress))
+    }
+
+    /// As [`verify`](Self::verify), for a store that may be too damaged to open. Blocks.
+    ///
+    /// # Errors
+    /// As [`Database::verify_store`].
+    pub fn verify_store(
+        options: StoreOptions,
+        depth: VerifyDepth,
+        progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<VerifyReport> {
+        run_blocking(Database::verify_store(options, depth, progress))
     }
 
     /// Closes the store.

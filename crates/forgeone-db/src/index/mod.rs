@@ -47,6 +47,13 @@ pub(crate) const VALUE_BYTES_MAX: usize = 16 << 20; // on-disk
 #[cbor(transparent)]
 pub(crate) struct FamilyId(#[n(0)] pub(crate) u64);
 
+impl FamilyId {
+    /// Whether the family is folded from changes of state; the others follow from records.
+    pub(crate) const fn is_state(self) -> bool {
+        self.0 < 32
+    }
+}
+
 /// What of a key goes into the filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub(crate) enum FilterKey {

@@ -1,5 +1,7 @@
 //! An opened run: lookups and ranges over authenticated pages.
 
+mod audit;
+
 use super::directory::{Directory, UnitRow};
 use super::filter::Filter;
 use super::page::Page;

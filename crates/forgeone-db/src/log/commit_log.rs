@@ -99,11 +99,12 @@ impl LogContext {
     /// `Corrupt` when the head is not authentic, or missing while blocks are there.
     pub(crate) async fn load_head(&self) -> Result<Option<(Head, Bytes)>> {
         let Some(stored) = self.get(&self.tables.head, HEAD_KEY).await? else {
-            return if self.scan(&self.tables.commits, 0, Projection::Keys, 1).await?.0.is_empty() {
-                Ok(None)
-            } else {
-                Err(self.locate(corrupt("the head is missing while blocks are there")))
-            };
+            for table in [&self.tables.commits, &self.tables.checkpoints] {
+                if !self.scan(table, 0, Projection::Keys, 1).await?.0.is_empty() {
+                    return Err(self.locate(corrupt("the head is missing while its log is there")));
+                }
+            }
+            return Ok(None);
         };
         let head = Head::open(&self.system, self.lineage, self.database.as_str(), &stored)
             .map_err(|error| self.locate(error))?;
@@ -193,6 +194,42 @@ impl LogContext {
             return Err(corrupt("the newest blocks are missing").with("commit", next));
         }
         Ok(blocks)
+    }
+
+    /// One block by itself, with its stored size; whether it is linked to its neighbours is the
+    /// caller's to check.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing or not authentic.
+    pub(crate) async fn load_block(&self, number: u64) -> Result<(Block, u64)> {
+        let load = async {
+            let stored = self.get(&self.tables.commits, &number.to_be_bytes()).await?;
+            let stored = stored.ok_or_else(|| corrupt("a block is missing"))?;
+            let block = self.block_context().open(number, &stored, &self.topics)?;
+            Ok((block, stored.len() as u64))
+        };
+        load.await.map_err(|error: Error| self.locate(error).with("commit", number))
+    }
+
+    /// The first key among the blocks from `from` on that is not a block's up to `last`.
+    ///
+    /// # Errors
+    /// As the engine's.
+    pub(crate) async fn foreign_block(&self, mut from: u64, last: u64) -> Result<Option<Bytes>> {
+        loop {
+            let (entries, more) =
+                self.scan(&self.tables.commits, from, Projection::Keys, u32::MAX).await?;
+            for entry in &entries {
+                let number = <[u8; 8]>::try_from(&*entry.key).map(u64::from_be_bytes);
+                match number {
+                    Ok(number) if number <= last => from = number + 1,
+                    _ => return Ok(Some(entry.key.clone())),
+                }
+            }
+            if !more {
+                return Ok(None);
+            }
+        }
     }
 
     async fn scan(

@@ -3,19 +3,17 @@
 use super::shard::Shard;
 use super::store::Shared;
 use crate::pool::run_blocking;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a commit of another process may stay unseen.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(25);
-/// How soon a closing store is noticed while nobody waits.
+/// How soon it is noticed that somebody waits.
 const IDLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Looks for new commits while anyone waits for them; ends when the store closes.
 pub(crate) fn follow(shards: &[Arc<Shard>], shared: &Shared) {
-    let nothing = Mutex::new(());
-    let pause = Condvar::new();
     while !shared.stopping.load(Ordering::Acquire) {
         let awaited = shared.is_awaited();
         if awaited {
@@ -25,8 +23,6 @@ pub(crate) fn follow(shards: &[Arc<Shard>], shared: &Shared) {
                 shared.commits.notify();
             }
         }
-        let interval = if awaited { FOLLOW_INTERVAL } else { IDLE_INTERVAL };
-        let guard = nothing.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(pause.wait_timeout(guard, interval));
+        shared.sleep(if awaited { FOLLOW_INTERVAL } else { IDLE_INTERVAL });
     }
 }

@@ -5,13 +5,14 @@
 //! the first pass after the next open removes those.
 
 use super::committer::Writer;
+use super::families::Layout;
 use super::segment::SegmentWriter;
-use super::shard::{Memtables, Shard, fresh_memtables};
+use super::shard::{Memtables, Shard, fresh_memtables, pinned};
 use super::store::Shared;
 use super::tail::TailSection;
 use crate::environment::Timestamp;
 use crate::index::{Family, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
-use crate::log::{Hash, Manifest, SegmentRef};
+use crate::log::{Hash, Manifest, PinnedEntry, SegmentRef};
 use crate::piece::{PieceWriter, delete_piece, list_pieces};
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
 use std::collections::{HashSet, VecDeque};
@@ -104,6 +105,7 @@ struct Cut {
 struct Written {
     segments: Vec<SegmentRef>,
     runs: Vec<RunRef>,
+    pinned: Vec<PinnedEntry>,
 }
 
 /// Seals everything in the tail of one database; says whether there was anything.
@@ -191,6 +193,10 @@ impl Pass<'_> {
         let mut written = Written::default();
         self.write_segments(next_piece, &mut written).await?;
         for family in self.shard.layout().families() {
+            if Layout::is_pinned(family.id) {
+                written.pinned.extend(self.pin(family));
+                continue;
+            }
             let runs = self.write_runs(family, next_piece).await?;
             written.runs.extend(runs);
         }
@@ -262,6 +268,27 @@ impl Pass<'_> {
             segment.add(&section.chunk()?.batch).await?;
         }
         segment.finish().await
+    }
+
+    /// The entries that the manifest carries itself after the pass, in order.
+    fn pin(&self, family: &Family) -> Vec<PinnedEntry> {
+        let mut merged = pinned(&self.cut.manifest, family.id);
+        if let Some(newer) = self.cut.memtables.get(&family.id) {
+            for (key, value) in newer.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                match value {
+                    Some(value) => merged.put(key.clone(), value.clone()),
+                    None => merged.delete(key.clone()),
+                }
+            }
+        }
+        let entry = |(key, value): (&bytes::Bytes, Option<&bytes::Bytes>)| {
+            value.map(|value| PinnedEntry {
+                family: family.id.0,
+                key: key.to_vec(),
+                value: value.to_vec(),
+            })
+        };
+        merged.iter().filter_map(entry).collect()
     }
 
     /// The runs that a family has after the pass, newest first.
@@ -340,6 +367,7 @@ impl Pass<'_> {
             topics,
             segments: written.segments,
             runs: written.runs,
+            pinned: written.pinned,
         };
         let head = writer.log().install(&manifest).await?;
         let pieces = self.dead_pieces(&manifest);

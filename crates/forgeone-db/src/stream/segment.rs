@@ -1,5 +1,7 @@
 //! Segments: one topic's older records, in separately sealed units with a directory.
 
+mod audit;
+
 use super::record::{CommitMark, ID_BYTES, Record, RecordBatch};
 use crate::codec::{Compression, compress, corrupt, decompress};
 use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceType};

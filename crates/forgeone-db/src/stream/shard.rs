@@ -10,7 +10,9 @@ use super::tail::{Tail, TailSection, decode};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSource, Run, RunRef};
-use crate::log::{Block, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness};
+use crate::log::{
+    Block, Hash, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness,
+};
 use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -48,6 +50,8 @@ pub(crate) struct State {
     pub(crate) frozen: Option<Memtables>,
     /// The newest known head of every other database.
     witnesses: BTreeMap<String, Witness>,
+    /// Hashes of the blocks that are not sealed, and of the last one that is.
+    links: BTreeMap<u64, Hash>,
 }
 
 impl State {
@@ -59,7 +63,13 @@ impl State {
             active: fresh_memtables(layout),
             frozen: None,
             witnesses: BTreeMap::new(),
+            links: BTreeMap::new(),
         }
+    }
+
+    /// The hash of a block, as far back as it is known.
+    pub(crate) fn link(&self, number: u64) -> Option<Hash> {
+        self.links.get(&number).copied()
     }
 
     /// The newest sequence number of `subject` and the greatest time up to it.
@@ -133,6 +143,7 @@ impl State {
             head.manifest_hash = installed.manifest_hash;
             head.oldest = installed.oldest;
         }
+        self.links = self.links.split_off(&installed.oldest.saturating_sub(1));
     }
 
     /// The newest heads of other databases that this one has recorded.
@@ -147,6 +158,15 @@ fn sealed_end(manifest: &Manifest, subject: u64) -> (u64, Timestamp) {
         .segments_of(subject)
         .last()
         .map_or((0, Timestamp::MIN), |segment| (segment.last, segment.time_max()))
+}
+
+/// The entries of a family that the manifest carries itself.
+pub(crate) fn pinned(manifest: &Manifest, family: FamilyId) -> Memtable {
+    let mut memtable = Memtable::new();
+    for entry in manifest.pinned.iter().filter(|entry| entry.family == family.0) {
+        memtable.put(entry.key.clone(), entry.value.clone());
+    }
+    memtable
 }
 
 pub(crate) fn fresh_memtables(layout: &Layout) -> Memtables {
@@ -232,6 +252,7 @@ impl Shard {
     fn reset(&self, loaded: &Loaded) -> Result<()> {
         let mut state = State::empty(self.context.database.as_str(), &self.layout);
         state.witness(&loaded.manifest.witnesses);
+        state.links.insert(loaded.manifest.covers, loaded.manifest.covers_hash);
         state.manifest = Arc::new(loaded.manifest.clone());
         for block in &loaded.tail {
             self.fold_block(&mut state, block)?;
@@ -253,6 +274,7 @@ impl Shard {
                 .map_err(|error| self.context.locate(error).with("commit", block.number))?;
         }
         state.witness(&block.witnesses);
+        state.links.insert(block.number, block.hash);
         Ok(())
     }
 
@@ -261,6 +283,7 @@ impl Shard {
     pub(crate) fn publish(&self, block: Block, head: Head, records: &[Vec<Record>]) -> Result<()> {
         {
             let mut state = self.state_mut();
+            state.links.insert(block.number, block.hash);
             for (section, records) in block.sections.into_iter().zip(records) {
                 let mark =
                     CommitMark { first: section.first, stamp: block.stamp, time: block.time };
@@ -480,12 +503,15 @@ impl Shard {
     fn generations(&self, family: &Family) -> (Arc<Manifest>, Vec<Arc<dyn MemtableSource>>) {
         let state = self.state();
         let generations = [Some(&state.active), state.frozen.as_ref()];
-        let memtables = generations
+        let mut memtables: Vec<_> = generations
             .into_iter()
             .flatten()
             .filter_map(|memtables| memtables.get(&family.id))
             .map(|memtable| Arc::clone(memtable) as Arc<dyn MemtableSource>)
             .collect();
+        if Layout::is_pinned(family.id) {
+            memtables.push(Arc::new(pinned(&state.manifest, family.id)));
+        }
         (Arc::clone(&state.manifest), memtables)
     }
 

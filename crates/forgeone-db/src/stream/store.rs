@@ -6,7 +6,8 @@ use crate::log::{Head, Witness};
 use forgeone_db_engine::{ClosedReason, DatabaseName, Engine, Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Free space that is left alone, so that a copy-on-write engine can still delete: the smaller of
 /// this and a fiftieth of what the store has and could have.
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     seal_error: Mutex<Option<Error>>,
     /// Set once, when the store closes.
     pub(crate) stopping: AtomicBool,
+    /// Signalled when the store closes, for who sleeps.
+    stopped: (Mutex<()>, Condvar),
     /// Notified whenever the topic directory changed.
     pub(crate) topics: Notify,
     /// Notified after every commit of any database that became visible.
@@ -57,6 +60,7 @@ impl Shared {
             sealed: Notify::default(),
             seal_error: Mutex::default(),
             stopping: AtomicBool::new(false),
+            stopped: (Mutex::new(()), Condvar::new()),
             topics: Notify::default(),
             commits: Notify::default(),
             follower,
@@ -101,10 +105,22 @@ impl Shared {
 
     /// Ends waiting and background work.
     pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        {
+            let _guard = self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner);
+            self.stopping.store(true, Ordering::Release);
+        }
+        self.stopped.1.notify_all();
         self.seal.notify();
         self.sealed.notify();
         self.commits.notify();
+    }
+
+    /// Sleeps for `interval`, or until the store closes.
+    pub(crate) fn sleep(&self, interval: Duration) {
+        let guard = self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.stopping.load(Ordering::Acquire) {
+            drop(self.stopped.1.wait_timeout(guard, interval));
+        }
     }
 
     /// Bytes the store may occupy; 0 for no limit.

@@ -4,7 +4,7 @@ use super::record::{CommitMark, Record, RecordBatch};
 use super::segment::{Chunk, TimeBounds};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::log::Section;
+use crate::log::{Block, Section};
 use forgeone_db_engine::Result;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -57,6 +57,14 @@ impl TailSection {
         let batch = decode(&self.section, self.mark)?;
         Ok(Chunk { batch: Arc::new(batch), bounds: self.bounds })
     }
+}
+
+/// Decodes a section of `block`.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_section(section: &Section, block: &Block) -> Result<RecordBatch> {
+    decode(section, CommitMark { first: section.first, stamp: block.stamp, time: block.time })
 }
 
 /// Decodes a section of a commit.
