@@ -152,6 +152,26 @@ pub(crate) enum Command {
     /// List, add and remove the keys that open the store
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Key(KeyCommand),
+    /// Verify that the store is what was written
+    ///
+    /// Reads without changing anything, beside a writer or without one. Prints a line for each place
+    /// that is damaged, missing or contradicts another, and what to do about it; with --json the
+    /// whole report as one value.
+    ///
+    /// Without an option, authenticates every stored unit and index page, and compares the indexes
+    /// with the records. No verification can notice that the whole directory was replaced by an
+    /// older copy of itself.
+    #[command(after_long_help = exits!(
+        "   3  no store in the directory",
+        "   4  wrong or missing key",
+        "   5  something is damaged; standard output names the places",
+        "  10  written by a newer release",
+        "  11  the system denies access";
+        "Examples:",
+        "  forgeone-db verify",
+        "  forgeone-db verify --deep && echo sound",
+    ))]
+    Verify(VerifyArgs),
     /// Print sizes, counts and ratios, for each database and topic
     ///
     /// Works beside a writer. With --json: a line {"store": ...} and a line {"topic": ...} for each
@@ -197,6 +217,16 @@ pub(crate) struct TourArgs {
     /// Files, or directories whose regular files are taken
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// Only what opening reads: keys, heads, manifests, the newest commits
+    #[arg(long, conflicts_with = "deep")]
+    pub(crate) quick: bool,
+    /// Also look up every event by its id, as a reader would
+    #[arg(long)]
+    pub(crate) deep: bool,
 }
 
 #[derive(Debug, Subcommand)]

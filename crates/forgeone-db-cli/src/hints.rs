@@ -29,7 +29,7 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
             "give the right key with --key-file, FORGEONE_DB_KEY_FILE or FORGEONE_DB_KEY"
         }
         ErrorKind::Corrupt => {
-            "keep the directory as it is, copy it aside, and restore the store from a backup"
+            "`forgeone-db verify` names what is damaged; copy the directory aside before anything else"
         }
         ErrorKind::UpgradeRequired => "use a newer release of forgeone-db",
         ErrorKind::Full => {

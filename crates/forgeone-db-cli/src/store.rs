@@ -98,7 +98,12 @@ impl Place {
 
     /// Opens the store for reading, beside a writer or without one.
     pub(crate) fn read(&self) -> Result<RedbManager, Failure> {
-        self.open(self.options()?.mode(OpenMode::Read))
+        self.open(self.read_options()?)
+    }
+
+    /// What opening the store for reading takes.
+    pub(crate) fn read_options(&self) -> Result<StoreOptions, Failure> {
+        Ok(self.options()?.mode(OpenMode::Read))
     }
 
     /// Opens the store for writing.

@@ -10,6 +10,7 @@ mod query;
 mod stats;
 mod topics;
 mod tour;
+mod verify;
 
 use crate::args::{Args, Command, EventsCommand};
 use crate::exit::Failure;
@@ -29,6 +30,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Events(EventsCommand::Tail(args)) => follow::run(&place, args)?,
         Command::Topics(command) => topics::run(&place, command)?,
         Command::Key(command) => key::run(&place, command)?,
+        Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
         Command::Completions { shell } => completions::run(&place, shell)?,
     }

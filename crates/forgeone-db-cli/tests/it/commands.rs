@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 16] = [
     &[],
     &["init"],
     &["tour"],
@@ -18,6 +18,7 @@ const COMMANDS: [&[&str]; 15] = [
     &["key", "list"],
     &["key", "add"],
     &["key", "remove"],
+    &["verify"],
     &["stats"],
     &["completions"],
 ];
@@ -291,6 +292,30 @@ fn damage_is_told_from_a_wrong_key() {
     fs::remove_file(home.store().join("system.redb")).unwrap();
     home.run(&["stats"], "").code(5);
     home.run(&["events", "append", "--topic", "t"], "").code(5);
+}
+
+#[test]
+fn verify_finds_nothing_in_a_sound_store_and_names_what_is_damaged() {
+    let home = Home::new();
+    home.run(&["verify"], "").ok();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 2_000)).ok();
+    for args in [&["verify"][..], &["verify", "--quick"], &["verify", "--deep"]] {
+        let before = home.run(&["--json", "events", "query"], "").ok().out;
+        assert!(home.run(args, "").ok().out.starts_with("sound: "));
+        assert_eq!(home.run(&["--json", "events", "query"], "").ok().out, before);
+    }
+    assert!(home.json(&["verify"])[0]["records"].as_u64().unwrap() >= 2_000);
+    home.run(&["verify", "--quick", "--deep"], "").code(2);
+    for name in ["events_shard_0.redb", "events_shard_1.redb"] {
+        let path = home.store().join(name);
+        if let Ok(mut bytes) = fs::read(&path) {
+            let middle = 5_000..bytes.len();
+            bytes[middle].iter_mut().step_by(1_000).for_each(|byte| *byte ^= 1);
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let found = home.run(&["verify"], "").code(5);
+    assert!(found.out.contains("damage"), "{}", found.out);
 }
 
 #[test]

@@ -127,6 +127,12 @@ impl Database {
         collect(&self.inner.core).await
     }
 
+    /// The committers, for tests that install what no sealer would.
+    #[cfg(test)]
+    pub(crate) fn writers(&self) -> &[Arc<Writer>] {
+        &self.inner.core.writers
+    }
+
     pub(super) fn core(&self) -> &Core {
         &self.inner.core
     }

@@ -22,6 +22,9 @@ pub use report::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyRe
 
 pub(crate) use report::OnProgress;
 
+#[cfg(test)]
+mod tests;
+
 use crate::crypto::choose;
 use crate::log::Witness;
 use crate::stream::Shard;

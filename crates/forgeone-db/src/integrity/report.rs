@@ -1,7 +1,8 @@
 //! What a verification counts and finds.
 
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result, TableName};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Findings kept in a report; more are only counted.
 const FINDINGS_MAX: usize = 10_000;
@@ -187,12 +188,12 @@ impl Finding {
         }
     }
 
-    pub(super) fn in_database(mut self, database: impl ToString) -> Self {
-        self.database = Some(database.to_string());
+    pub(super) fn in_database(mut self, database: &(impl fmt::Display + ?Sized)) -> Self {
+        self.database = Some(format!("{database}"));
         self
     }
 
-    pub(super) fn in_table(mut self, table: impl ToString) -> Self {
+    pub(super) fn in_table(mut self, table: &TableName) -> Self {
         self.table = Some(table.to_string());
         self
     }

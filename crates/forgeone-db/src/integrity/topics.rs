@@ -49,10 +49,9 @@ impl Topics {
                 Ok(entry) => {
                     ledger.report.topics += 1;
                     let twice = by_id.insert(entry.id, entry).is_some();
-                    let error = check_entry(entry, (shards, next_id, twice), system);
-                    error.into_iter().for_each(|error| {
+                    if let Some(error) = check_entry(entry, (shards, next_id, twice), system) {
                         ledger.add(finding(&error, database, &entry.name));
-                    });
+                    }
                 }
                 Err(error) => ledger.add(Finding::of(error, REMEDY_DATABASE).in_database(database)),
             }

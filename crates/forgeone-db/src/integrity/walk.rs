@@ -75,8 +75,8 @@ impl Walk {
             Ok(None) => return Ok(None),
             Err(error) => {
                 let finding = Finding::of(&error, REMEDY_DATABASE);
-                let database = context.database.to_string();
-                ledger.add(finding.in_database(database).in_table(&context.tables.head));
+                let finding = finding.in_database(&context.database);
+                ledger.add(finding.in_table(&context.tables.head));
                 return Ok(None);
             }
         };
@@ -189,20 +189,16 @@ impl Walk {
         if head.manifest == present || head.number < self.head.number || !self.count_move() {
             return Ok(false);
         }
-        match contained(self.context.load_manifest(&head).await)? {
-            Ok(manifest) => {
-                self.introduce(&manifest);
-                self.manifest = Some(Arc::new(manifest));
-                self.pin = pin;
-                self.moved = true;
-                Ok(true)
-            }
-            // Replaced again; or damaged, and then what is missing stays missing.
-            Err(_) => {
-                let again = contained(self.context.load_head().await)?;
-                Ok(matches!(again, Ok(Some((now, _))) if now.manifest != head.manifest))
-            }
+        if let Ok(manifest) = contained(self.context.load_manifest(&head).await)? {
+            self.introduce(&manifest);
+            self.manifest = Some(Arc::new(manifest));
+            self.pin = pin;
+            self.moved = true;
+            return Ok(true);
         }
+        // Replaced again; or damaged, and then what is missing stays missing.
+        let again = contained(self.context.load_head().await)?;
+        Ok(matches!(again, Ok(Some((now, _))) if now.manifest != head.manifest))
     }
 
     /// The segment that holds `sequence`, and the topic's greatest time before the segment.

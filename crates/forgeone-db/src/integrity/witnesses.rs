@@ -61,7 +61,8 @@ impl Witnesses {
                     .with("commits found", found),
                 },
             };
-            ledger.add(finding(error.with("commit", number).with("witness", by), database));
+            let error = error.with("commit", number).with("witness", by);
+            ledger.add(finding(&error, database));
         }
         Ok(())
     }
@@ -78,6 +79,6 @@ async fn newer(shard: Option<&Arc<Shard>>, number: u64) -> Result<Option<u64>> {
     })
 }
 
-fn finding(error: Error, database: &str) -> Finding {
-    Finding::of(&error, REMEDY).in_database(database)
+fn finding(error: &Error, database: &str) -> Finding {
+    Finding::of(error, REMEDY).in_database(database)
 }

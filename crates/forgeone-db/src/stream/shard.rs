@@ -10,7 +10,9 @@ use super::tail::{Tail, TailSection, decode};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSource, Run, RunRef};
-use crate::log::{Block, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness};
+use crate::log::{
+    Block, Hash, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness,
+};
 use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
 use futures::lock::Mutex as AsyncMutex;
@@ -49,6 +51,8 @@ pub(crate) struct State {
     pub(crate) frozen: Option<Memtables>,
     /// The newest known head of every other database.
     witnesses: BTreeMap<String, Witness>,
+    /// Hashes of the blocks that are not sealed, and of the last one that is.
+    links: BTreeMap<u64, Hash>,
 }
 
 impl State {
@@ -60,7 +64,13 @@ impl State {
             active: fresh_memtables(layout),
             frozen: None,
             witnesses: BTreeMap::new(),
+            links: BTreeMap::new(),
         }
+    }
+
+    /// The hash of a block, as far back as it is known.
+    pub(crate) fn link(&self, number: u64) -> Option<Hash> {
+        self.links.get(&number).copied()
     }
 
     /// The newest sequence number of `subject` and the greatest time up to it.
@@ -134,6 +144,7 @@ impl State {
             head.manifest_hash = installed.manifest_hash;
             head.oldest = installed.oldest;
         }
+        self.links = self.links.split_off(&installed.oldest.saturating_sub(1));
     }
 
     /// Those of `heads` that this database has not recorded yet. Of a store with very many shards
@@ -261,6 +272,7 @@ impl Shard {
     fn reset(&self, loaded: &Loaded) -> Result<()> {
         let mut state = State::empty(self.context.database.as_str(), &self.layout);
         state.witness(&loaded.manifest.witnesses);
+        state.links.insert(loaded.manifest.covers, loaded.manifest.covers_hash);
         state.manifest = Arc::new(loaded.manifest.clone());
         for block in &loaded.tail {
             self.fold_block(&mut state, block)?;
@@ -282,6 +294,7 @@ impl Shard {
                 .map_err(|error| self.context.locate(error).with("commit", block.number))?;
         }
         state.witness(&block.witnesses);
+        state.links.insert(block.number, block.hash);
         Ok(())
     }
 
@@ -290,6 +303,7 @@ impl Shard {
     pub(crate) fn publish(&self, block: Block, head: Head, records: &[Vec<Record>]) -> Result<()> {
         {
             let mut state = self.state_mut();
+            state.links.insert(block.number, block.hash);
             for (section, records) in block.sections.into_iter().zip(records) {
                 let mark =
                     CommitMark { first: section.first, stamp: block.stamp, time: block.time };

@@ -10,9 +10,13 @@
 mod beside;
 mod events;
 mod faults;
+mod kill_image;
 mod model;
+mod opening;
 mod stock;
+mod strict;
 mod support;
 mod tamper;
 mod trouble;
 mod verify;
+mod witness;

@@ -1,7 +1,7 @@
 //! What `verify` says of sound stores: nothing, at every depth, beside a writer and on readers.
 
 use crate::stock::Stock;
-use crate::support::{event, open, options};
+use crate::support::{event, options};
 use forgeone_db::{FindingSeverity, OpenMode, RedbManager, VerifyDepth};
 
 #[test]
@@ -60,14 +60,9 @@ fn verify_stays_right_beside_a_writer_that_seals() {
         writer.join().unwrap();
     });
     store.seal().unwrap();
-    for store in [&store, &reader, &open_again(&path, reader.clone())] {
+    let late = RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap();
+    for store in [&store, &reader, &late] {
         let report = store.verify(VerifyDepth::Deep, |_| ()).unwrap();
         assert!(report.is_sound(), "{:#?}", report.findings);
     }
-}
-
-fn open_again(path: &std::path::Path, keep: RedbManager) -> RedbManager {
-    drop(keep);
-    let _ = open;
-    RedbManager::open(options(path).mode(OpenMode::Read)).unwrap()
 }

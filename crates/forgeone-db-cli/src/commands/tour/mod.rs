@@ -15,6 +15,7 @@ use fold::{Folds, Samples, fingerprint};
 use follower::Follower;
 use forgeone_db::{
     EventOrder, EventQuery, Key, OpenMode, RedbManager, StartFrom, StoreOptions, TopicPattern,
+    VerifyDepth,
 };
 use report::{Check, Lookups, Next, Report, Sizes};
 use sources::{Read, Source, TOUR_PREFIX};
@@ -66,6 +67,13 @@ pub(super) fn run(
         Check { what: "a follower saw every event once, in order", ok: stored.followed },
     );
     let sizes = sizes(&manager, &stored.read)?;
+    let verifying = Instant::now();
+    let verified = manager.verify(VerifyDepth::Deep, |_| ())?;
+    let verify_seconds = verifying.elapsed().as_secs_f64();
+    checks.push(Check {
+        what: "the deepest verification finds nothing wrong",
+        ok: verified.is_sound(),
+    });
     manager.close()?;
 
     let report = Report {
@@ -83,6 +91,7 @@ pub(super) fn run(
         close_ms,
         reopen_ms,
         lookups,
+        verify_seconds,
         sizes,
         checks,
     };

@@ -22,6 +22,7 @@ pub(super) struct Report {
     pub(super) close_ms: f64,
     pub(super) reopen_ms: f64,
     pub(super) lookups: Lookups,
+    pub(super) verify_seconds: f64,
     pub(super) sizes: Sizes,
     pub(super) checks: Vec<Check>,
     pub(super) next: Next,
@@ -127,9 +128,10 @@ impl Report {
         ))?;
         output
             .line(format_args!(
-                "  read everything back in {:.2} s: {}/s",
+                "  read everything back in {:.2} s: {}/s; verified it in {:.2} s",
                 lookups.read_all_seconds,
-                per_second(self.read.text_bytes, lookups.read_all_seconds.max(1e-6))
+                per_second(self.read.text_bytes, lookups.read_all_seconds.max(1e-6)),
+                self.verify_seconds
             ))
             .map(drop)
     }
@@ -200,6 +202,7 @@ impl Next {
             ),
             program: program(),
             arguments: vec![
+                "verify".to_owned(),
                 "stats".to_owned(),
                 format!("events query --topic {topic} --reverse --limit 5"),
                 format!("--json events get {id}"),

@@ -1,0 +1,94 @@
+//! `verify`: whether the store is what was written, and where it is not.
+
+use crate::args::VerifyArgs;
+use crate::exit::{Exit, Failure};
+use crate::output::{Bytes, Escaped, Format, Output, Reader, say};
+use crate::progress::Progress;
+use crate::store::Place;
+use forgeone_db::{Finding, FindingSeverity, RedbManager, VerifyDepth, VerifyReport};
+use std::fmt;
+
+pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
+    let depth = match (args.quick, args.deep) {
+        (true, _) => VerifyDepth::Quick,
+        (_, true) => VerifyDepth::Deep,
+        _ => VerifyDepth::Standard,
+    };
+    let options = place.read_options()?;
+    let mut progress = Progress::bytes("verifying", None);
+    let mut shown = 0;
+    let report = RedbManager::verify_store(options, depth, |at| {
+        progress.advance(at.bytes.saturating_sub(shown));
+        shown = at.bytes;
+    })
+    .map_err(|error| place.explain(error))?;
+    drop(progress);
+    let mut output = place.output();
+    if output.format() == Format::Json {
+        output.json(&report)?;
+    } else {
+        print(&mut output, &report)?;
+    }
+    output.flush()?;
+    if report.is_sound() {
+        return Ok(());
+    }
+    let errors = report.errors().count() as u64 + report.findings_dropped;
+    Err(Failure::new(Exit::Corrupt, format!("the store is damaged: {errors} findings"))
+        .hint("copy the directory aside as it is, and restore what is damaged from a backup"))
+}
+
+fn print(output: &mut Output, report: &VerifyReport) -> Result<(), Failure> {
+    for finding in &report.findings {
+        if output.line(FindingLine(finding))? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    if report.findings_dropped > 0 {
+        output.line(format_args!("{} further findings", report.findings_dropped))?;
+    }
+    let summary = format!(
+        "{} databases, {} topics, {} blocks, {} segments with {} units, {} records, {} index runs \
+         with {} entries, {} authenticated",
+        report.databases,
+        report.topics,
+        report.blocks,
+        report.segments,
+        report.units,
+        report.records,
+        report.runs,
+        report.index_entries,
+        Bytes(report.bytes)
+    );
+    if report.is_sound() {
+        output.line(format_args!("sound: {summary}"))?;
+    } else {
+        say(format_args!("read {summary}"));
+    }
+    Ok(())
+}
+
+/// A finding as a line: how bad, where, what, and what to do.
+struct FindingLine<'a>(&'a Finding);
+
+impl fmt::Display for FindingLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let finding = self.0;
+        f.write_str(match finding.severity {
+            FindingSeverity::Info => "info",
+            FindingSeverity::Warning => "warning",
+            FindingSeverity::Error => "damage",
+        })?;
+        for (name, value) in
+            [("database", &finding.database), ("table", &finding.table), ("topic", &finding.topic)]
+        {
+            if let Some(value) = value {
+                write!(f, " {name}={}", Escaped(value))?;
+            }
+        }
+        if let (Some(from), Some(to)) = (finding.from_seq, finding.to_seq) {
+            write!(f, " seq={from}..{to}")?;
+        }
+        write!(f, ": {}; {}", Escaped(&finding.what), Escaped(&finding.remedy))
+    }
+}

@@ -1,0 +1,123 @@
+//! Stores whose every byte is authentic and that contradict themselves all the same, as a fault in
+//! the sealer would leave them. Provoked by installing manifests that no sealer writes.
+
+use super::{VerifyDepth, VerifyReport};
+use crate::db::Database;
+use crate::log::Manifest;
+use crate::options::{OpenMode, StoreOptions};
+use crate::{EventMessage, Key};
+use chrono::TimeZone as _;
+use forgeone_db_engine::{Durability, MemoryEngine};
+use futures::executor::block_on;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+fn event(topic: &str, number: u64) -> EventMessage {
+    let late = if number.is_multiple_of(5) { 1_000_000 } else { 0 };
+    let seconds = 1_700_000_000 + i64::try_from(number).unwrap() - late;
+    EventMessage {
+        id: uuid::Uuid::from_u128(number.into()),
+        topic: topic.to_owned(),
+        timestamp: chrono::Utc.timestamp_opt(seconds, 0).unwrap(),
+        priority: crate::EventPriority::Normal,
+        payload: format!("event {number}"),
+        metadata: HashMap::new(),
+        checkpoint_marker: number.is_multiple_of(7).then(|| "mark".to_owned()),
+    }
+}
+
+/// Two rounds of 20 events in one topic, each sealed; then `bend` changes the manifest of the
+/// database with the given index.
+fn verified(database: usize, bend: impl FnOnce(&mut Manifest)) -> VerifyReport {
+    block_on(async {
+        let options = StoreOptions::with_engine(Arc::new(MemoryEngine::new()))
+            .durability(Durability::None)
+            .key(Key::raw([7; 32]))
+            .shard_count(1)
+            .mode(OpenMode::Create);
+        let store = Database::open(options).await.unwrap();
+        for round in 0..2 {
+            let batch: Vec<_> = (1..=20).map(|n| event("topic", round * 20 + n)).collect();
+            store.events().publish_batch(&batch).await.unwrap();
+            store.seal().await.unwrap();
+        }
+        let writer = &store.writers()[database];
+        let mut manifest = Manifest::clone(&writer.shard().state().manifest);
+        manifest.number += 1;
+        bend(&mut manifest);
+        let head = writer.log().install(&manifest).await.unwrap();
+        {
+            let mut state = writer.shard().state_mut();
+            state.adopt(&head);
+            state.manifest = Arc::new(manifest);
+        }
+        let report = store.verify(VerifyDepth::Deep, |_| ()).await.unwrap();
+        store.close().await.unwrap();
+        report
+    })
+}
+
+fn messages(report: &VerifyReport) -> Vec<String> {
+    report.errors().map(|finding| finding.what.clone()).collect()
+}
+
+#[test]
+fn a_manifest_without_a_fault_gives_no_findings() {
+    let report = verified(1, |_| ());
+    assert_eq!(messages(&report), Vec::<String>::new());
+    assert_eq!(report.records, 40 + 4);
+}
+
+#[test]
+fn entries_missing_from_an_index_are_named_by_topic_and_number() {
+    for (family, from, to) in [(32, 21, 40), (33, 21, 35), (34, 25, 40)] {
+        let report = verified(1, |manifest| {
+            let newest = manifest.runs.iter().position(|run| run.family.0 == family).unwrap();
+            manifest.runs.remove(newest);
+        });
+        let named: Vec<_> = report
+            .errors()
+            .filter(|finding| finding.what.contains("an index lacks a record"))
+            .collect();
+        assert!(!named.is_empty(), "{family}: {report:#?}");
+        for finding in &named {
+            assert_eq!(finding.topic.as_deref(), Some("topic"));
+            assert_eq!(finding.table.as_deref(), Some("event_index"));
+            assert_eq!(finding.from_seq, finding.to_seq);
+        }
+        assert_eq!(named.iter().filter_map(|finding| finding.from_seq).min(), Some(from));
+        assert_eq!(named.iter().filter_map(|finding| finding.from_seq).max(), Some(to));
+    }
+}
+
+#[test]
+fn entries_that_no_record_gives_are_named() {
+    let report = verified(1, |manifest| manifest.segments.clear());
+    let extra = |what: &&String| what.contains("an entry that no record gives");
+    assert!(messages(&report).iter().filter(extra).count() >= 40, "{report:#?}");
+}
+
+#[test]
+fn topics_and_counters_that_disagree_are_named() {
+    let report = verified(1, |manifest| manifest.topics[0].name = "another".to_owned());
+    assert!(messages(&report)[0].contains("disagree about a topic"), "{report:#?}");
+    assert_eq!(report.findings[0].topic.as_deref(), Some("another"));
+    let report = verified(1, |manifest| manifest.topics[0].wrapped_key[90] ^= 1);
+    assert!(!report.is_sound(), "{report:#?}");
+    let report = verified(0, |manifest| manifest.pinned.truncate(1));
+    assert!(messages(&report)[0].contains("an index of state differs"), "{report:#?}");
+    let report = verified(0, |manifest| manifest.runs.clear());
+    assert!(messages(&report)[0].contains("an index of state differs"), "{report:#?}");
+}
+
+#[test]
+fn times_that_lead_a_search_astray_are_named() {
+    let report = verified(1, |manifest| manifest.segments[0].seconds_max += 1);
+    assert!(messages(&report)[0].contains("other times than its segment"), "{report:#?}");
+}
+
+#[test]
+fn a_segment_of_another_range_is_refused() {
+    let report = verified(1, |manifest| manifest.segments[0].last -= 1);
+    assert!(!report.is_sound());
+}

@@ -1,0 +1,67 @@
+//! Opening must not read the store. Provoked by counting what opening touches, on a small and on a
+//! large store: keyring, heads, manifests and the newest commits, and as often on either.
+
+use crate::stock::{SHARDS, options};
+use crate::support::{event, key};
+use forgeone_db::{Durability, MemoryEngine, OpenMode, RedbManager, StoreOptions};
+use forgeone_db_engine::metered::MeteredEngine;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+fn filled(events: u64) -> MemoryEngine {
+    let engine = MemoryEngine::new();
+    let create = options(engine.clone(), true).mode(OpenMode::Create).shard_count(SHARDS);
+    let store = RedbManager::open(create).unwrap();
+    for start in (1..=events).step_by(1000) {
+        let topic = format!("topic {}", start / 1000 % 5);
+        let batch: Vec<_> = (start..start + 1000).map(|number| event(&topic, number)).collect();
+        store.store_events(&batch).unwrap();
+        if start % 5000 == 1 {
+            store.seal().unwrap();
+        }
+    }
+    for number in 0..5 {
+        futures::executor::block_on(store.events().create_topic(&format!("topic {number}")))
+            .unwrap();
+    }
+    store.seal().unwrap();
+    store.close().unwrap();
+    engine
+}
+
+/// The tables that opening read, and how many reads it took.
+fn touched(engine: &MemoryEngine, mode: OpenMode) -> (BTreeSet<(String, String)>, usize) {
+    let metered = Arc::new(MeteredEngine::with_read_log(engine.reopen(), 100_000));
+    let options = StoreOptions::with_engine(Arc::<MeteredEngine<_>>::clone(&metered))
+        .durability(Durability::None)
+        .mode(mode)
+        .key(key());
+    let store = RedbManager::open(options).unwrap();
+    let log = metered.read_log();
+    store.close().unwrap();
+    let tables =
+        log.iter().map(|touch| (touch.database.to_string(), touch.table.to_string())).collect();
+    (tables, log.len())
+}
+
+#[test]
+fn opening_reads_keyring_heads_manifests_and_tails_alone() {
+    let small = filled(1_000);
+    let large = filled(50_000);
+    for mode in [OpenMode::Read, OpenMode::Open] {
+        let (tables, reads) = touched(&small, mode);
+        for (database, table) in &tables {
+            let allowed = match database.as_str() {
+                "keyring" => vec!["keyring"],
+                _ => vec!["head", "checkpoints", "commits"],
+            };
+            assert!(allowed.contains(&table.as_str()), "{mode:?} read {database}/{table}");
+        }
+        let (tables_large, reads_large) = touched(&large, mode);
+        println!("{mode:?}: {reads} reads of a small store, {reads_large} of a large one");
+        assert!(tables_large.is_superset(&tables));
+        let shards = usize::try_from(SHARDS).unwrap() + 1;
+        assert!(reads_large <= 3 + 4 * shards * 2, "{reads_large} reads");
+        assert!(reads_large <= reads + 2 * shards, "{reads_large} reads, {reads} of a small one");
+    }
+}
