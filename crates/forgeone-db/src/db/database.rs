@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
-/// [`close`](Self::close) is called or the last clone is dropped.
+/// [`close`](Self::close) is called or the last clone is dropped. Event managers, and the results
+/// and subscriptions that they give, do not keep it open.
 ///
 /// # Example
 /// ```
@@ -135,6 +136,10 @@ impl Database {
         collect(&self.inner.core).await
     }
 
+    pub(super) fn core(&self) -> &Core {
+        &self.inner.core
+    }
+
     /// Commits what is queued, ends all background work, records every head for the next opening,
     /// and releases the files. Every later call on any clone is `Closed(Shutdown)`; a second
     /// `close` does nothing.
@@ -144,10 +149,6 @@ impl Database {
     /// again as after a crash.
     pub async fn close(&self) -> Result<()> {
         self.inner.close().await
-    }
-
-    pub(super) fn core(&self) -> &Core {
-        &self.inner.core
     }
 }
 

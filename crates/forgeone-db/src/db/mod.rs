@@ -10,6 +10,7 @@ mod open;
 mod redb_manager;
 mod sidecar;
 mod stats;
+mod verify;
 
 pub use database::Database;
 pub use keys::{KeySlot, StoreKeys};

@@ -6,7 +6,8 @@ use super::sidecar::{CLOSED_NAME, Sidecar};
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, Keyring, Phase};
 use crate::environment::Task;
-use crate::events::EventManager;
+use crate::events::{EventManager, Tokens};
+use crate::integrity::Subject;
 use crate::log::{BlockDraft, CommitLog, KeyWrap, Loaded, LogContext, Tables, TopicTable};
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
@@ -63,30 +64,35 @@ struct Ground {
 /// # Errors
 /// See [`Database::open`](super::Database::open).
 pub(super) async fn open(options: StoreOptions) -> Result<Core> {
-    check_options(&options)?;
-    let ground = match &options.place {
-        StorePlace::Directory(path) => {
-            let directory = open_directory(path, options.mode)?;
-            ground_in_directory(directory, &options).await?
-        }
-        StorePlace::Engine(engine) => {
-            let sidecar = Sidecar::Engine(Arc::clone(engine), options.durability);
-            let keyring = keyring(&sidecar, &options).await?;
-            Ground { sidecar, keyring, lock: None, directory: None }
-        }
-    };
-    let (engine, redb) = build_engine(&options, ground.lock, ground.directory)?;
-    let opened =
-        Opening { options: &options, sidecar: ground.sidecar, engine: Arc::clone(&engine), redb };
+    let (opened, keyring) = prepare(&options).await?;
+    let engine = Arc::clone(&opened.engine);
     let result = match options.mode {
-        OpenMode::Read => opened.read(ground.keyring).await,
-        _ => opened.write(ground.keyring).await,
+        OpenMode::Read => opened.read(keyring).await,
+        _ => opened.write(keyring).await,
     };
     if result.is_err() {
         // The error that matters is the one at hand; the lock goes with the engine in any case.
         drop(engine.close().await);
     }
     result
+}
+
+/// Finds the ground and builds the engine on it.
+async fn prepare(options: &StoreOptions) -> Result<(Opening<'_>, Keyring)> {
+    check_options(options)?;
+    let ground = match &options.place {
+        StorePlace::Directory(path) => {
+            let directory = open_directory(path, options.mode)?;
+            ground_in_directory(directory, options).await?
+        }
+        StorePlace::Engine(engine) => {
+            let sidecar = Sidecar::Engine(Arc::clone(engine), options.durability);
+            let keyring = keyring(&sidecar, options).await?;
+            Ground { sidecar, keyring, lock: None, directory: None }
+        }
+    };
+    let (engine, redb) = build_engine(options, ground.lock, ground.directory)?;
+    Ok((Opening { options, sidecar: ground.sidecar, engine, redb }, ground.keyring))
 }
 
 fn check_options(options: &StoreOptions) -> Result<()> {
@@ -163,14 +169,17 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
     Ok(())
 }
 
+/// The stack of engines, and redb where it is at the bottom.
+type Stack = (Arc<dyn Engine>, Option<Arc<RedbEngine>>);
+
 /// The one place where the stack of engines is built.
 fn build_engine(
     options: &StoreOptions,
     lock: Option<StoreLock>,
     directory: Option<StoreDirectory>,
-) -> Result<(Arc<dyn Engine>, Option<Arc<RedbEngine>>)> {
+) -> Result<Stack> {
     let environment = Arc::clone(&options.environment);
-    let (engine, redb): (Arc<dyn Engine>, _) = match (&options.place, directory) {
+    let (engine, redb): Stack = match (&options.place, directory) {
         (StorePlace::Engine(engine), _) => (Arc::clone(engine), None),
         (StorePlace::Directory(_), None) => {
             return Err(Error::new(ErrorKind::Internal, "a store in a directory has none"));
@@ -308,7 +317,7 @@ impl Opening<'_> {
         let shared = self.shared(settings);
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
-        let writer = Writer::start(shard, Arc::new(log), shared, SealLimits::default())?;
+        let writer = Writer::start(shard, Arc::new(log), &shared, SealLimits::default())?;
         let written = write_settings(&writer, settings).await;
         writer.stop();
         written?;
@@ -365,7 +374,7 @@ impl Opening<'_> {
                     log
                 }
             };
-            writers.push(Writer::start(shard, Arc::new(log), Arc::clone(shared), limits)?);
+            writers.push(Writer::start(shard, Arc::new(log), shared, limits)?);
         }
         Ok(writers)
     }
@@ -432,7 +441,9 @@ impl Opening<'_> {
             writers.iter().skip(1).cloned().collect(),
             Arc::clone(&shared),
         ));
-        let tokens = CursorKey::derive(keyring.system_key(), &keyring.lineage().store_id)?;
+        let lineage = keyring.lineage();
+        let tokens =
+            Tokens::new(CursorKey::derive(keyring.system_key(), &lineage.store_id)?, lineage.epoch);
         let events = EventManager::new(streams, Arc::new(tokens));
         let background = self.start_background(&shards, &system, &writers, &shared)?;
         Ok(Core {
@@ -469,6 +480,63 @@ impl Opening<'_> {
         };
         let name = if writers.is_empty() { "follow" } else { "seal" };
         Ok(vec![environment.spawn(name, task)?])
+    }
+}
+
+/// What can be verified of a store that may not open.
+pub(super) struct Unopened {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) subject: Subject,
+}
+
+/// Goes as far as the engine, for reading, and takes the databases for what their names say.
+pub(super) async fn open_unopened(mut options: StoreOptions) -> Result<Unopened> {
+    options.mode = OpenMode::Read;
+    let (opened, keyring) = prepare(&options).await?;
+    let engine = Arc::clone(&opened.engine);
+    let subject = opened.unopened(&keyring).await;
+    match subject {
+        Ok(subject) => Ok(Unopened { engine, subject }),
+        Err(error) => {
+            close_unopened(&engine).await;
+            Err(error)
+        }
+    }
+}
+
+pub(super) async fn close_unopened(engine: &Arc<dyn Engine>) {
+    // Nothing was written; what was found matters more than how the files were let go.
+    drop(engine.close().await);
+}
+
+impl Opening<'_> {
+    async fn unopened(&self, keyring: &Keyring) -> Result<Subject> {
+        let caches = self.caches();
+        let shard = |name, layout| {
+            Arc::new(Shard::new(self.context(keyring, name), layout, caches.clone()))
+        };
+        let system = shard(system_name()?, Layout::system());
+        let count = match system.refresh().await {
+            Ok(_) => read_settings(&system).await.ok().map(|settings| settings.shard_count),
+            Err(_) => None,
+        };
+        // The walk takes a snapshot of its own.
+        let system = shard(system_name()?, Layout::system());
+        let mut shards: Vec<Arc<Shard>> = Vec::new();
+        for index in 0..count.unwrap_or(SHARD_COUNT_MAX) {
+            let next = shard(shard_name(index)?, Layout::events());
+            if count.is_none() {
+                // The number of shards is lost: every one that there is counts.
+                let usage = self.engine.usage(&next.context().database).await?;
+                if usage.allocated_bytes == 0 && index >= self.options.shard_count.unwrap_or(1) {
+                    break;
+                }
+            }
+            shards.push(next);
+        }
+        let closed = self.closed(keyring).await;
+        let keyrings = self.sidecar.keyrings().await?;
+        Ok(Subject { system, shards, closed, keyrings })
     }
 }
 

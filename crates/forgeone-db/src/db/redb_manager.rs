@@ -6,6 +6,7 @@ use crate::events::{
     EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StartFrom,
     StoredEvent, TopicInfo,
 };
+use crate::integrity::{VerifyDepth, VerifyProgress, VerifyReport};
 use crate::model::{EventMessage, StreamableEvent, TopicPattern};
 use crate::options::{DbOptions, StoreOptions};
 use crate::pool::run_blocking;
@@ -105,7 +106,8 @@ impl RedbManager {
     /// # Errors
     /// As [`EventManager::query`].
     pub fn query_events(&self, query: EventQuery) -> Result<BlockingResults> {
-        run_blocking(self.events().query(query)).map(|results| BlockingResults { results })
+        let results = run_blocking(self.events().query(query))?;
+        Ok(BlockingResults { results, _store: self.database.clone() })
     }
 
     /// Follows topics; the iterator waits for what comes.
@@ -118,7 +120,7 @@ impl RedbManager {
         start: StartFrom,
     ) -> Result<BlockingSubscription> {
         let subscription = run_blocking(self.events().subscribe(topics, start))?;
-        Ok(BlockingSubscription { subscription })
+        Ok(BlockingSubscription { subscription, _store: self.database.clone() })
     }
 
     /// Reads what is there from `start` on, in the order of commits.
@@ -127,7 +129,7 @@ impl RedbManager {
     /// As [`EventManager::replay`].
     pub fn replay(&self, topics: &TopicPattern, start: StartFrom) -> Result<BlockingSubscription> {
         let subscription = run_blocking(self.events().replay(topics, start))?;
-        Ok(BlockingSubscription { subscription })
+        Ok(BlockingSubscription { subscription, _store: self.database.clone() })
     }
 
     /// The topics that match, by name.
@@ -162,6 +164,30 @@ impl RedbManager {
         run_blocking(self.database.stats())
     }
 
+    /// Reads the store as a sceptic, and names whatever is damaged.
+    ///
+    /// # Errors
+    /// As [`Database::verify`].
+    pub fn verify(
+        &self,
+        depth: VerifyDepth,
+        progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<VerifyReport> {
+        run_blocking(self.database.verify(depth, progress))
+    }
+
+    /// As [`verify`](Self::verify), for a store that may be too damaged to open. Blocks.
+    ///
+    /// # Errors
+    /// As [`Database::verify_store`].
+    pub fn verify_store(
+        options: StoreOptions,
+        depth: VerifyDepth,
+        progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<VerifyReport> {
+        run_blocking(Database::verify_store(options, depth, progress))
+    }
+
     /// Closes the store.
     ///
     /// # Errors
@@ -177,11 +203,12 @@ impl From<Database> for RedbManager {
     }
 }
 
-/// Results of a query as an iterator. After an error it may be asked again, and goes on behind the
+/// Results of a query as an iterator, which keeps the store open. After an error it may be asked again, and goes on behind the
 /// results it gave.
 #[derive(Debug)]
 pub struct BlockingResults {
     results: EventResults,
+    _store: Database,
 }
 
 impl BlockingResults {
@@ -202,11 +229,12 @@ impl Iterator for BlockingResults {
     }
 }
 
-/// A subscription or replay as an iterator: waits for the next event, and ends after an error or
+/// A subscription or replay as an iterator, which keeps the store open: waits for the next event, and ends after an error or
 /// at the end of a replay.
 #[derive(Debug)]
 pub struct BlockingSubscription {
     subscription: EventSubscription,
+    _store: Database,
 }
 
 impl BlockingSubscription {

@@ -24,7 +24,9 @@ pub(crate) use memtable::{Memtable, MemtableSource};
 pub(crate) use merge::{Tombstones, merge};
 pub(crate) use run::Run;
 pub(crate) use run_cursor::{CachePolicy, RunCursor};
-pub(crate) use run_writer::{RunRef, RunWriter, write_run};
+#[cfg(test)]
+pub(crate) use run_writer::write_run;
+pub(crate) use run_writer::{RunRef, RunWriter};
 pub(crate) use scan::Scan;
 pub(crate) use view::Index;
 
@@ -46,6 +48,13 @@ pub(crate) const VALUE_BYTES_MAX: usize = 16 << 20; // on-disk
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 #[cbor(transparent)]
 pub(crate) struct FamilyId(#[n(0)] pub(crate) u64);
+
+impl FamilyId {
+    /// Whether the family is folded from changes of state; the others follow from records.
+    pub(crate) const fn is_state(self) -> bool {
+        self.0 < 32
+    }
+}
 
 /// What of a key goes into the filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

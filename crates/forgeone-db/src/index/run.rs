@@ -1,5 +1,7 @@
 //! An opened run: lookups and ranges over authenticated pages.
 
+mod audit;
+
 use super::directory::{Directory, UnitRow};
 use super::filter::Filter;
 use super::page::Page;
@@ -74,14 +76,10 @@ impl Run {
         &self.named
     }
 
+    #[cfg(test)]
     /// Tombstones among its entries.
     pub(crate) const fn tombstones(&self) -> u64 {
         self.directory.tombstones
-    }
-
-    /// Bytes it takes in memory besides the cache.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.directory.memory_bytes()
     }
 
     /// What the run knows of `key`; `None` is certain too.

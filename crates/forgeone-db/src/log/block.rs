@@ -170,10 +170,8 @@ pub(crate) struct Block {
     pub(crate) previous: Hash,
     pub(crate) stamp: u64,
     pub(crate) term: u64,
-    pub(crate) keyring: u64,
     pub(crate) time: Timestamp,
     pub(crate) witnesses: Vec<Witness>,
-    pub(crate) topics: Vec<TopicIntro>,
     pub(crate) sections: Vec<Section>,
 }
 
@@ -299,7 +297,8 @@ impl BlockContext<'_> {
         for entry in &header.sections {
             let (start, end) = entry.range(body_start, body_end, stored.len())?;
             body_end = end;
-            sections.push(self.open_section(entry, &stored.slice(start..end), topics)?);
+            let section = self.open_section(entry, &stored.slice(start..end), topics);
+            sections.push(section.map_err(|error| entry.locate(error))?);
         }
         if body_end != stored.len() {
             return Err(corrupt("a block is longer than its sections"));
@@ -350,6 +349,14 @@ impl BlockContext<'_> {
 }
 
 impl SectionEntry {
+    /// Says of an error which records it is about.
+    fn locate(&self, error: forgeone_db_engine::Error) -> forgeone_db_engine::Error {
+        error
+            .with("topic id", self.subject)
+            .with("from", self.first)
+            .with("to", self.first.saturating_add(u64::from(self.count)).saturating_sub(1))
+    }
+
     /// The section's bytes in the block, which must follow the section before.
     fn range(&self, body_start: usize, expected: usize, len: usize) -> Result<(usize, usize)> {
         let range = || {
@@ -369,10 +376,8 @@ impl BlockHeader {
             previous: self.previous,
             stamp: self.stamp,
             term: self.term,
-            keyring: self.keyring,
             time: Timestamp { seconds: self.seconds, nanos: self.nanos },
             witnesses: self.witnesses,
-            topics: self.topics,
             sections,
         }
     }

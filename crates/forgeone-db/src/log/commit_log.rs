@@ -99,11 +99,12 @@ impl LogContext {
     /// `Corrupt` when the head is not authentic, or missing while blocks are there.
     pub(crate) async fn load_head(&self) -> Result<Option<(Head, Bytes)>> {
         let Some(stored) = self.get(&self.tables.head, HEAD_KEY).await? else {
-            return if self.scan(&self.tables.commits, 0, Projection::Keys, 1).await?.0.is_empty() {
-                Ok(None)
-            } else {
-                Err(self.locate(corrupt("the head is missing while blocks are there")))
-            };
+            for table in [&self.tables.commits, &self.tables.checkpoints] {
+                if !self.scan(table, 0, Projection::Keys, 1).await?.0.is_empty() {
+                    return Err(self.locate(corrupt("the head is missing while its log is there")));
+                }
+            }
+            return Ok(None);
         };
         let head = Head::open(&self.system, self.lineage, self.database.as_str(), &stored)
             .map_err(|error| self.locate(error))?;
@@ -179,7 +180,7 @@ impl LogContext {
                     .block_context()
                     .open(next, &entry.value, &self.topics)
                     .map_err(|error| error.with("commit", next))?;
-                if block.previous != previous {
+                if block.previous != previous || block.term > head.term {
                     return Err(
                         corrupt("a block does not follow the one before it").with("commit", next)
                     );
@@ -193,6 +194,21 @@ impl LogContext {
             return Err(corrupt("the newest blocks are missing").with("commit", next));
         }
         Ok(blocks)
+    }
+
+    /// One block by itself, with its stored size; whether it is linked to its neighbours is the
+    /// caller's to check.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing or not authentic.
+    pub(crate) async fn load_block(&self, number: u64) -> Result<(Block, u64)> {
+        let load = async {
+            let stored = self.get(&self.tables.commits, &number.to_be_bytes()).await?;
+            let stored = stored.ok_or_else(|| corrupt("a block is missing"))?;
+            let block = self.block_context().open(number, &stored, &self.topics)?;
+            Ok((block, stored.len() as u64))
+        };
+        load.await.map_err(|error: Error| self.locate(error).with("commit", number))
     }
 
     async fn scan(
@@ -236,10 +252,6 @@ impl CommitLog {
             keyring: context.keyring,
         };
         Self { context, state: Mutex::new(LogState { head, stored: Bytes::new() }) }
-    }
-
-    pub(crate) fn context(&self) -> &LogContext {
-        &self.context
     }
 
     /// The head of the last successful commit.

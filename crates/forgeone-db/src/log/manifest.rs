@@ -76,6 +76,22 @@ pub(crate) struct Manifest {
     /// Live runs, newest first.
     #[n(8)]
     pub(crate) runs: Vec<RunRef>,
+    /// The entries of small families that opening needs, ordered by family and key. They have no
+    /// runs.
+    #[n(9)]
+    #[cbor(default)]
+    pub(crate) pinned: Vec<PinnedEntry>,
+}
+
+/// An entry of a family that a manifest carries itself.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct PinnedEntry {
+    #[n(0)]
+    pub(crate) family: u64,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) key: Vec<u8>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub(crate) value: Vec<u8>,
 }
 
 impl Manifest {
@@ -91,6 +107,7 @@ impl Manifest {
             topics: Vec::new(),
             segments: Vec::new(),
             runs: Vec::new(),
+            pinned: Vec::new(),
         }
     }
 

@@ -45,6 +45,11 @@ impl TopicTable {
         Self { keys, system, topics: RwLock::default() }
     }
 
+    /// A table that knows no topic yet, with the same keyring.
+    pub(crate) fn without_topics(&self) -> Self {
+        Self::new(Arc::clone(&self.keys), self.system.clone())
+    }
+
     /// The keyring.
     pub(crate) fn keys(&self) -> &dyn KeyWrap {
         &*self.keys

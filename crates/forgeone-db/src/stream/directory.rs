@@ -2,7 +2,9 @@
 
 use super::change::Change;
 use super::committer::Writer;
-use super::families::{COUNTER_NEXT_TOPIC, TopicKind, topic_name_key};
+use super::families::{
+    COUNTER_NEXT_TOPIC, FAMILY_COUNTERS, FAMILY_TOPIC_NAMES, TopicKind, topic_name_key,
+};
 use super::shard::Shard;
 use super::store::Shared;
 use crate::codec::{corrupt, put_varint};
@@ -190,6 +192,40 @@ impl Directory {
         }
         Ok(found)
     }
+}
+
+/// An entry of the directory, for comparing it with what shards say.
+#[derive(Debug)]
+pub(crate) struct DirectoryEntry {
+    pub(crate) kind: u8,
+    pub(crate) name: String,
+    pub(crate) id: u64,
+    pub(crate) shard: u32,
+    pub(crate) wrapped_key: Vec<u8>,
+}
+
+type StateEntry<'a> = (&'a (u64, Vec<u8>), &'a Vec<u8>);
+
+/// The entries of the directory among all values of state, by family and key.
+pub(crate) fn parse_directory<'a>(
+    state: impl Iterator<Item = StateEntry<'a>>,
+) -> Vec<Result<DirectoryEntry>> {
+    let entries = state.filter(|((family, _), _)| *family == FAMILY_TOPIC_NAMES);
+    entries.map(|((_, key), value)| parse_entry(key, value)).collect()
+}
+
+fn parse_entry(key: &[u8], value: &[u8]) -> Result<DirectoryEntry> {
+    let (kind, name) = key.split_first().ok_or_else(|| corrupt("a topic has no name"))?;
+    let name = std::str::from_utf8(name).map_err(|_| corrupt("a topic's name is not text"))?;
+    let TopicRecord { id, shard, wrapped_key } = from_cbor(value)?;
+    Ok(DirectoryEntry { kind: *kind, name: name.to_owned(), id, shard, wrapped_key })
+}
+
+/// The id that the next topic will have, among all values of state.
+pub(crate) fn next_topic_id<'a>(mut state: impl Iterator<Item = StateEntry<'a>>) -> Option<u64> {
+    let counter =
+        state.find(|((family, key), _)| *family == FAMILY_COUNTERS && **key == *COUNTER_NEXT_TOPIC);
+    super::families::parse_sequence(counter?.1).ok()
 }
 
 /// The keys that start with `prefix`.

@@ -8,8 +8,8 @@ use forgeone_db_engine::{Result, TableName};
 
 /// The system topic that carries changes of state.
 pub(crate) const SUBJECT_STATE: u64 = 1; // on-disk
-const FAMILY_TOPIC_NAMES: u64 = 16; // on-disk
-const FAMILY_COUNTERS: u64 = 17; // on-disk
+pub(crate) const FAMILY_TOPIC_NAMES: u64 = 16; // on-disk
+pub(crate) const FAMILY_COUNTERS: u64 = 17; // on-disk
 const FAMILY_IDS: u64 = 32; // on-disk
 const FAMILY_MARKERS: u64 = 33; // on-disk
 const FAMILY_LATE: u64 = 34; // on-disk
@@ -18,14 +18,12 @@ const FAMILY_LATE: u64 = 34; // on-disk
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum TopicKind {
     Events,
-    Logs,
 }
 
 impl TopicKind {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Events => 1,
-            Self::Logs => 2,
         }
     }
 }
@@ -72,6 +70,12 @@ impl Layout {
                 family(FAMILY_LATE, index, FilterKey::None),
             ],
         }
+    }
+
+    /// Whether a family is so small, and so needed for opening, that manifests carry it themselves
+    /// instead of runs.
+    pub(crate) const fn is_pinned(family: FamilyId) -> bool {
+        family.0 == FAMILY_COUNTERS
     }
 
     pub(crate) fn families(&self) -> &[Family] {
@@ -140,6 +144,14 @@ pub(crate) fn parse_id_entry(key: &[u8], value: &[u8]) -> Result<(u64, u64)> {
     let subject = cursor.u64()?;
     cursor.finish()?;
     Ok((subject, parse_sequence(value)?))
+}
+
+/// The topic and sequence number of the record that an entry of any index of records is about.
+pub(crate) fn entry_position(family: FamilyId, key: &[u8], value: &[u8]) -> Result<(u64, u64)> {
+    if family.0 == FAMILY_IDS {
+        return parse_id_entry(key, value);
+    }
+    Ok((Cursor::new(key).u64()?, key_sequence(key)?))
 }
 
 pub(crate) fn parse_sequence(value: &[u8]) -> Result<u64> {

@@ -5,14 +5,16 @@
 //! the first pass after the next open removes those.
 
 use super::committer::Writer;
+use super::families::Layout;
 use super::segment::SegmentWriter;
-use super::shard::{Memtables, Shard, fresh_memtables};
+use super::shard::{Memtables, Shard, fresh_memtables, pinned};
 use super::store::Shared;
 use super::tail::TailSection;
 use crate::environment::Timestamp;
 use crate::index::{Family, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
-use crate::log::{Hash, Manifest, SegmentRef};
+use crate::log::{Hash, Manifest, PinnedEntry, SegmentRef};
 use crate::piece::{PieceWriter, delete_piece, list_pieces};
+use crate::pool::run_blocking;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -20,6 +22,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Runs of one family before all are merged into one.
 const RUNS_MAX: usize = 12;
+/// Blocks in a tail before it is sealed, however little is in them.
+const TAIL_BLOCKS_MAX: u64 = 65_536;
 /// Segments are not merged beyond this many raw bytes.
 const SEGMENT_RAW_BYTES_MAX: u64 = 64 << 20;
 /// Segments smaller than this share a piece with others.
@@ -52,8 +56,10 @@ impl SealLimits {
 
     fn exceeded(&self, shard: &Shard, factor: usize) -> bool {
         let state = shard.state();
+        let newest = state.head.as_ref().map_or(0, |head| head.number);
         state.tail.bytes() >= self.tail_bytes * factor
             || state.tail.records() >= self.tail_records * factor as u64
+            || newest - state.manifest.covers >= TAIL_BLOCKS_MAX * factor as u64
     }
 
     /// Waits until the sealer has caught up with `shard`, so that memory stays bounded.
@@ -104,6 +110,7 @@ struct Cut {
 struct Written {
     segments: Vec<SegmentRef>,
     runs: Vec<RunRef>,
+    pinned: Vec<PinnedEntry>,
 }
 
 /// Seals everything in the tail of one database; says whether there was anything.
@@ -191,6 +198,10 @@ impl Pass<'_> {
         let mut written = Written::default();
         self.write_segments(next_piece, &mut written).await?;
         for family in self.shard.layout().families() {
+            if Layout::is_pinned(family.id) {
+                written.pinned.extend(self.pin(family));
+                continue;
+            }
             let runs = self.write_runs(family, next_piece).await?;
             written.runs.extend(runs);
         }
@@ -259,9 +270,30 @@ impl Pass<'_> {
             }
         }
         for section in sections {
-            segment.add(&section.chunk()?.batch).await?;
+            segment.add(&section.batch()?).await?;
         }
         segment.finish().await
+    }
+
+    /// The entries that the manifest carries itself after the pass, in order.
+    fn pin(&self, family: &Family) -> Vec<PinnedEntry> {
+        let mut merged = pinned(&self.cut.manifest, family.id);
+        if let Some(newer) = self.cut.memtables.get(&family.id) {
+            for (key, value) in newer.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                match value {
+                    Some(value) => merged.put(key.clone(), value.clone()),
+                    None => merged.delete(key.clone()),
+                }
+            }
+        }
+        let entry = |(key, value): (&bytes::Bytes, Option<&bytes::Bytes>)| {
+            value.map(|value| PinnedEntry {
+                family: family.id.0,
+                key: key.to_vec(),
+                value: value.to_vec(),
+            })
+        };
+        merged.iter().filter_map(entry).collect()
     }
 
     /// The runs that a family has after the pass, newest first.
@@ -340,6 +372,7 @@ impl Pass<'_> {
             topics,
             segments: written.segments,
             runs: written.runs,
+            pinned: written.pinned,
         };
         let head = writer.log().install(&manifest).await?;
         let pieces = self.dead_pieces(&manifest);
@@ -430,7 +463,6 @@ async fn collect_orphans(shard: &Shard) -> Result<()> {
 
 /// The background task that seals whichever database has enough in its tail.
 pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
-    use crate::pool::run_blocking;
     loop {
         let seen = shared.seal.version();
         if shared.stopping.load(Ordering::Acquire) {

@@ -1,0 +1,74 @@
+//! Verifying a store, open or too damaged to open.
+
+use super::database::Database;
+use super::open::{Core, Unopened, close_unopened, open_unopened};
+use super::sidecar::CLOSED_NAME;
+use crate::integrity::{self, Subject, VerifyDepth, VerifyProgress, VerifyReport};
+use crate::options::StoreOptions;
+use forgeone_db_engine::Result;
+use std::sync::Arc;
+
+impl Database {
+    /// Reads the store as a sceptic, and names whatever is damaged, missing or contradictory.
+    ///
+    /// Works on its own snapshot beside a writer, in this process or another, and on handles that
+    /// only read; slows nobody but by the reading itself. What is read goes past all caches.
+    /// A damaged place is named in the report and does not stop the walk. `progress` is called
+    /// after every few units.
+    ///
+    /// # Errors
+    /// Only what ends every read: `Closed`, `Unavailable`. Damage is no error but a finding.
+    ///
+    /// # Limits
+    /// Memory for a few units at a time, the names of all topics, the list of live segments, and
+    /// the hashes of the blocks that are not sealed yet. Depth `Quick` reads what opening reads;
+    /// `Standard` reads all that is live, indexes twice; `Deep` also looks up every sealed id.
+    ///
+    /// It does not detect that the whole store was replaced by an older consistent copy, nor the
+    /// loss of a database's newest commits that neither another database nor a clean close has
+    /// witnessed.
+    pub async fn verify(
+        &self,
+        depth: VerifyDepth,
+        mut progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<VerifyReport> {
+        let core = self.core();
+        core.shared.check_open()?;
+        integrity::verify(subject(core).await?, depth, &mut progress).await
+    }
+
+    /// As [`verify`](Self::verify), for a store that may be too damaged to open: only its keyring
+    /// and its engine must. The options' mode does not count: the store is only read, beside a
+    /// writer or without one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) for what concerns directory, keyring and key; as
+    /// [`verify`](Self::verify).
+    pub async fn verify_store(
+        options: StoreOptions,
+        depth: VerifyDepth,
+        mut progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<VerifyReport> {
+        let Unopened { engine, subject } = open_unopened(options).await?;
+        let report = integrity::verify(subject, depth, &mut progress).await;
+        close_unopened(&engine).await;
+        report
+    }
+}
+
+async fn subject(core: &Core) -> Result<Subject> {
+    // Beside a writer the file is of an earlier close, and everything has grown since.
+    let closed = match core.sidecar.read(CLOSED_NAME).await? {
+        None => Ok(Vec::new()),
+        Some(stored) => {
+            let keyring = &core.keyring;
+            super::check::open_closed(&stored, (keyring.system_key(), keyring.lineage()))
+        }
+    };
+    Ok(Subject {
+        system: Arc::clone(&core.system),
+        shards: core.shards.clone(),
+        closed,
+        keyrings: core.sidecar.keyrings().await?,
+    })
+}

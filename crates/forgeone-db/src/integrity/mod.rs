@@ -1,0 +1,103 @@
+//! Verification: reading a store as a sceptic, and naming whatever is damaged.
+//!
+//! Absent on purpose: repair. Nothing here writes.
+//!
+//! Every database is walked by name and hash: head, manifest, the blocks behind it, every unit of
+//! every segment, every page and filter of every run. What is read goes past all caches. A damaged
+//! place is named and the walk goes on behind it. The walk stands on a snapshot of its own, beside
+//! a writer in this process or another: when the writer has replaced what was to be read next, the
+//! walk goes on in what replaced it.
+
+mod chain;
+mod digest;
+mod indexes;
+mod records;
+mod report;
+mod state;
+mod topics;
+mod walk;
+mod witnesses;
+
+pub use report::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
+
+pub(crate) use report::OnProgress;
+
+use crate::crypto::choose;
+use crate::log::Witness;
+use crate::stream::Shard;
+use bytes::Bytes;
+use digest::DigestKey;
+use forgeone_db_engine::Result;
+use report::Ledger;
+use std::sync::Arc;
+use topics::Topics;
+use walk::Walk;
+use witnesses::Witnesses;
+
+/// What is to be verified.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// The system database.
+    pub(crate) system: Arc<Shard>,
+    /// The shards, by index.
+    pub(crate) shards: Vec<Arc<Shard>>,
+    /// The heads that the last clean close has witnessed, or why they cannot be known.
+    pub(crate) closed: Result<Vec<Witness>>,
+    /// Both copies of the keyring.
+    pub(crate) keyrings: [Option<Bytes>; 2],
+}
+
+/// Verifies a store.
+///
+/// # Errors
+/// Only what ends every read: a store that was closed, a medium that does not answer. Damage is in
+/// the report.
+pub(crate) async fn verify(
+    subject: Subject,
+    depth: VerifyDepth,
+    on_progress: OnProgress<'_>,
+) -> Result<VerifyReport> {
+    let mut ledger = Ledger::new(depth, on_progress);
+    check_keyrings(&subject.keyrings, &mut ledger);
+    let mut key = DigestKey([0; 32]);
+    subject.system.context().environment.fill_random(&mut key.0)?;
+
+    let mut topics = Topics::default();
+    let mut witnesses = Witnesses::default();
+    match subject.closed {
+        Ok(heads) => heads.iter().for_each(|head| witnesses.add(head, "the last clean close")),
+        Err(error) => ledger.add(Finding::of(&error, "remove the file if you know why it differs")),
+    }
+    for (index, shard) in subject.shards.iter().enumerate() {
+        let mut walk = Walk::start(shard, &mut ledger).await?;
+        if let Some(walk) = &mut walk {
+            walk.check(&key, &mut ledger).await?;
+            topics.add_shard(index, walk, &mut ledger);
+            witnesses.add_walk(walk);
+        }
+    }
+    // After the shards: a topic is in the directory before its first record is in a shard.
+    if let Some(walk) = state::check_system(&subject.system, &key, &mut ledger).await? {
+        witnesses.add_walk(&walk.walk);
+        topics.check(&walk, subject.shards.len(), &mut ledger);
+    }
+    let all = || std::iter::once(&subject.system).chain(&subject.shards);
+    witnesses.check(all(), &mut ledger).await?;
+    Ok(ledger.report)
+}
+
+fn check_keyrings(copies: &[Option<Bytes>; 2], ledger: &mut Ledger<'_>) {
+    const REMEDY: &str = "copy the sound one over it, or change any key slot, which writes both";
+    for (number, copy) in copies.iter().enumerate() {
+        let found = copy.as_ref().map(|copy| choose(&[Some(copy.clone())]));
+        let what = match found {
+            None => format!("copy {number} of the keyring is missing"),
+            Some(Err(error)) => format!("copy {number} of the keyring is damaged: {error}"),
+            Some(Ok(_)) => {
+                ledger.authenticated(copy.as_ref().map_or(0, |copy| copy.len() as u64));
+                continue;
+            }
+        };
+        ledger.add(Finding::new(FindingSeverity::Warning, what, REMEDY));
+    }
+}

@@ -1,0 +1,206 @@
+//! Every record of every segment.
+
+use super::digest::DigestKey;
+use super::report::{Ledger, VerifyDepth, contained};
+use super::walk::{Bounds, Hole, Walk};
+use crate::codec::corrupt;
+use crate::environment::Timestamp;
+use crate::index::Index;
+use crate::log::{SegmentRef, TOPIC_ID_MIN};
+use crate::stream::{RecordBatch, Segment, id_key, index_entries, parse_sequence};
+use forgeone_db_engine::Result;
+use std::sync::Arc;
+
+const REMEDY: &str = "restore these records from a backup; all others are unaffected";
+
+impl Walk {
+    /// Opens every unit of what was sealed when the walk began, and derives the index entries.
+    pub(super) async fn check_records(
+        &mut self,
+        key: &DigestKey,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<()> {
+        let ids = match ledger.report.depth {
+            VerifyDepth::Deep => self.open_ids().await?,
+            VerifyDepth::Quick | VerifyDepth::Standard => None,
+        };
+        for bounds in self.bounds.clone() {
+            self.check_subject(bounds, (key, ids.as_ref()), ledger).await?;
+        }
+        Ok(())
+    }
+
+    /// The index of ids, for looking up every record as a reader would. None where there is none
+    /// or it is damaged, which the check of the indexes reports.
+    async fn open_ids(&self) -> Result<Option<Index>> {
+        let Ok(family) = self.layout().ids() else { return Ok(None) };
+        Ok(contained(self.open_index(family).await)?.ok())
+    }
+
+    async fn check_subject(
+        &mut self,
+        bounds: Bounds,
+        (key, ids): (&DigestKey, Option<&Index>),
+        ledger: &mut Ledger<'_>,
+    ) -> Result<()> {
+        let mut next = bounds.first;
+        while next <= bounds.last {
+            let Some((reference, before)) = self.segment_at(bounds.subject, next) else {
+                let error = corrupt("no segment has these records")
+                    .with("topic id", bounds.subject)
+                    .with("from", next)
+                    .with("to", bounds.last);
+                self.lose(bounds.subject, (next, bounds.last), &error, ledger);
+                return Ok(());
+            };
+            let opened = self.open_segment(&reference).await;
+            match contained(opened)? {
+                Ok(segment) => {
+                    ledger.report.segments += 1;
+                    ledger.authenticated(reference.piece.directory_bytes.into());
+                    let before = before.map_or(Timestamp::MIN, |segment| segment.time_max());
+                    let place = Place { bounds, before, key, ids };
+                    next = self.check_segment(&segment, next, &place, ledger).await?;
+                }
+                Err(_) if self.has_moved().await? => {}
+                Err(error) => {
+                    let to = reference.last.min(bounds.last);
+                    self.lose(bounds.subject, (next, to), &error, ledger);
+                    next = reference.last + 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn open_segment(&self, reference: &SegmentRef) -> Result<Arc<Segment>> {
+        let keys = (&*self.context.topics, self.context.lineage);
+        Segment::open(&self.cache, &self.reader(), keys, reference).await
+    }
+
+    /// Reads the units from `next` on; returns the next sequence number to go on with.
+    async fn check_segment(
+        &mut self,
+        segment: &Segment,
+        mut next: u64,
+        place: &Place<'_>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<u64> {
+        if let Err(error) = segment.check_reference() {
+            ledger.add(self.report(&error, &self.layout().segments, REMEDY));
+        }
+        let mut index = segment.unit_of(next);
+        while index < segment.unit_count() && next <= place.bounds.last {
+            let read = contained(segment.units_from(index).await)?;
+            let batches = match read {
+                Ok(batches) => batches,
+                // One of them is damaged: one by one, so that it alone is named.
+                Err(_) => match contained(segment.unit_uncached(index).await)? {
+                    Ok(batch) => vec![batch],
+                    Err(_) if self.has_moved().await? => return Ok(next),
+                    Err(error) => {
+                        let (_, last, _) = segment.unit_span(index).unwrap_or((next, next, 0));
+                        let to = last.min(place.bounds.last);
+                        self.lose(place.bounds.subject, (next, to), &error, ledger);
+                        (next, index) = (last + 1, index + 1);
+                        continue;
+                    }
+                },
+            };
+            for batch in batches {
+                let bytes = segment.unit_span(index).map_or(0, |(_, _, bytes)| bytes);
+                if let Err(error) = segment.check_unit(index, &batch, place.before) {
+                    ledger.add(self.report(&error, &self.layout().segments, REMEDY));
+                }
+                next = self.take(&batch, next, place, ledger).await?;
+                ledger.report.units += 1;
+                ledger.authenticated(bytes);
+                index += 1;
+            }
+        }
+        Ok(next)
+    }
+
+    /// Derives the index entries of the records from `next` on.
+    async fn take(
+        &mut self,
+        batch: &RecordBatch,
+        next: u64,
+        place: &Place<'_>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<u64> {
+        let subject = place.bounds.subject;
+        let mut ids = Vec::new();
+        for (sequence, record) in (batch.first..).zip(&batch.records) {
+            if sequence < next || sequence > place.bounds.last {
+                continue;
+            }
+            ledger.report.records += 1;
+            if subject < TOPIC_ID_MIN {
+                self.fold_sealed(sequence, record, ledger);
+                continue;
+            }
+            for (family, key, value) in index_entries(subject, sequence, record) {
+                let digest = self.derived.entry(family).or_default();
+                digest.add(place.key, family, (&key, &value));
+            }
+            if place.ids.is_some() {
+                ids.push((sequence, id_key(&record.id, subject).into()));
+            }
+        }
+        if let Some(index) = place.ids {
+            self.look_up(index, subject, &ids, ledger).await?;
+        }
+        Ok(batch.last().max(next.saturating_sub(1)) + 1)
+    }
+
+    async fn look_up(
+        &self,
+        index: &Index,
+        subject: u64,
+        ids: &[(u64, bytes::Bytes)],
+        ledger: &mut Ledger<'_>,
+    ) -> Result<()> {
+        let keys: Vec<_> = ids.iter().map(|(_, key)| key.clone()).collect();
+        // A damaged run is reported by the check of the indexes.
+        let Ok(found) = contained(index.get_many(&keys).await)? else { return Ok(()) };
+        for ((sequence, _), value) in ids.iter().zip(found) {
+            let sequences = value.map(|value| parse_sequence(&value));
+            if !matches!(sequences, Some(Ok(found)) if found == *sequence) {
+                let error = corrupt("a record cannot be found by its id")
+                    .with("topic id", subject)
+                    .with("from", sequence)
+                    .with("to", sequence);
+                let table = self.layout().ids().map(|family| family.table.clone())?;
+                ledger.add(self.report(&error, &table, super::indexes::REMEDY));
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes records that cannot be read.
+    fn lose(
+        &mut self,
+        subject: u64,
+        (from, to): (u64, u64),
+        error: &forgeone_db_engine::Error,
+        ledger: &mut Ledger<'_>,
+    ) {
+        self.holes.push(Hole { subject, from, to });
+        let finding = self
+            .report(error, &self.layout().segments, REMEDY)
+            .in_topic(self.topic_name(subject))
+            .range(from, to);
+        ledger.add(finding);
+    }
+}
+
+/// Where the walk through a segment is, and what it needs besides.
+struct Place<'a> {
+    bounds: Bounds,
+    /// The topic's greatest time before the segment.
+    before: Timestamp,
+    key: &'a DigestKey,
+    /// For looking up every id.
+    ids: Option<&'a Index>,
+}

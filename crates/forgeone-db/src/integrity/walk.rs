@@ -1,0 +1,315 @@
+//! The walk through one database: its snapshot, and what to do when a writer moves on.
+
+use super::digest::{Digest, DigestKey};
+use super::report::{Finding, FindingSeverity, Ledger, VerifyDepth, contained};
+use super::state::State;
+use crate::index::{Family, FamilyId, IndexContext};
+use crate::log::{Hash, Head, LogContext, Manifest, SegmentRef, Witness};
+use crate::piece::{Cache, PieceReader, list_pieces};
+use crate::stream::{Layout, SegmentCache, Shard};
+use forgeone_db_engine::{Error, Result, TableName};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+pub(super) const REMEDY_DATABASE: &str = "restore the database from a backup";
+
+/// How often a writer may replace what is read before that counts as damage.
+const MOVES_MAX: u32 = 10_000;
+/// How often a snapshot is tried while a writer in this process replaces the manifest.
+const PIN_TRIES: u32 = 64;
+
+/// What the manifest at the start of the walk had of one subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) subject: u64,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// Records that could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) subject: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// One database on its way through verification.
+#[derive(Debug)]
+pub(super) struct Walk {
+    shard: Arc<Shard>,
+    /// With a topic table of its own, so that nothing rests on what was opened before.
+    pub(super) context: LogContext,
+    pub(super) index: IndexContext,
+    pub(super) cache: SegmentCache,
+    pub(super) head: Head,
+    /// What is read from now; none if it is damaged.
+    pub(super) manifest: Option<Arc<Manifest>>,
+    /// Keeps the pieces of the manifest from being dropped by a writer in this process.
+    pin: Arc<Manifest>,
+    /// What was sealed when the walk began, by subject.
+    pub(super) bounds: Vec<Bounds>,
+    pub(super) holes: Vec<Hole>,
+    /// Index entries that follow from the records, by family.
+    pub(super) derived: HashMap<FamilyId, Digest>,
+    /// Hashes of the blocks that were read, and of the last one that is sealed.
+    pub(super) links: BTreeMap<u64, Hash>,
+    pub(super) witnesses: Vec<Witness>,
+    /// Changes of state behind what is sealed.
+    pub(super) tail_state: Vec<Vec<u8>>,
+    /// Values of state, folded from what is sealed.
+    pub(super) state: State,
+    moves: u32,
+    /// Whether the manifest was replaced since the start.
+    pub(super) moved: bool,
+}
+
+impl Walk {
+    /// Takes the snapshot. `None` if the database was never written to, or its head is damaged,
+    /// which is then in the report.
+    pub(super) async fn start(shard: &Arc<Shard>, ledger: &mut Ledger<'_>) -> Result<Option<Self>> {
+        let mut context = shard.context().clone();
+        context.topics = Arc::new(context.topics.without_topics());
+        let (head, pin) = match contained(pinned_head(&context, shard).await)? {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                let finding = Finding::of(&error, REMEDY_DATABASE);
+                let database = context.database.to_string();
+                ledger.add(finding.in_database(database).in_table(&context.tables.head));
+                return Ok(None);
+            }
+        };
+        let index =
+            IndexContext { units: Arc::new(Cache::new(0)), ..shard.index_context().clone() };
+        let mut walk = Self {
+            shard: Arc::clone(shard),
+            context,
+            index,
+            cache: SegmentCache::new(0),
+            head,
+            manifest: None,
+            pin,
+            bounds: Vec::new(),
+            holes: Vec::new(),
+            derived: HashMap::new(),
+            links: BTreeMap::new(),
+            witnesses: Vec::new(),
+            tail_state: Vec::new(),
+            state: State::new(),
+            moves: 0,
+            moved: false,
+        };
+        ledger.report.databases += 1;
+        walk.take_manifest(ledger).await?;
+        Ok(Some(walk))
+    }
+
+    async fn take_manifest(&mut self, ledger: &mut Ledger<'_>) -> Result<()> {
+        loop {
+            match contained(self.context.load_manifest(&self.head).await)? {
+                Ok(manifest) => {
+                    let bytes: u64 = named_bytes(&manifest);
+                    ledger.begin(self.context.database.as_str(), bytes);
+                    self.bounds = bounds(&manifest);
+                    self.witnesses.clone_from(&manifest.witnesses);
+                    self.links.insert(manifest.covers, manifest.covers_hash);
+                    self.introduce(&manifest);
+                    self.manifest = Some(Arc::new(manifest));
+                    return Ok(());
+                }
+                Err(error) => {
+                    // The writer may have installed another one in between.
+                    let before = self.head.manifest;
+                    if let Some((head, pin)) = pinned_head(&self.context, &self.shard).await? {
+                        (self.head, self.pin) = (head, pin);
+                    }
+                    if self.head.manifest != before && self.count_move() {
+                        continue;
+                    }
+                    ledger.begin(self.context.database.as_str(), 0);
+                    ledger.add(
+                        Finding::of(&error, REMEDY_DATABASE)
+                            .in_database(&self.context.database)
+                            .in_table(&self.context.tables.checkpoints),
+                    );
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn introduce(&self, manifest: &Manifest) {
+        manifest.topics.iter().for_each(|topic| self.context.topics.introduce(topic));
+    }
+
+    fn count_move(&mut self) -> bool {
+        self.moves += 1;
+        self.moves <= MOVES_MAX
+    }
+
+    /// The entries of a family that the manifest carries itself, in order.
+    pub(super) fn pinned_of(&self, family: &Family) -> std::vec::IntoIter<(Vec<u8>, Vec<u8>)> {
+        let pinned = self.manifest.iter().flat_map(|manifest| &manifest.pinned);
+        pinned
+            .filter(|entry| entry.family == family.id.0)
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        self.shard.layout()
+    }
+
+    pub(super) fn reader(&self) -> PieceReader {
+        PieceReader::new(
+            Arc::clone(&self.context.engine),
+            self.context.database.clone(),
+            self.layout().segments.clone(),
+        )
+    }
+
+    /// Everything about this database.
+    pub(super) async fn check(&mut self, key: &DigestKey, ledger: &mut Ledger<'_>) -> Result<()> {
+        self.check_blocks(ledger).await?;
+        if ledger.report.depth > VerifyDepth::Quick {
+            self.check_records(key, ledger).await?;
+            self.check_indexes(key, ledger).await?;
+            self.find_orphans(ledger).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a writer has installed another manifest since; then the walk goes on in that one.
+    pub(super) async fn has_moved(&mut self) -> Result<bool> {
+        let found = contained(pinned_head(&self.context, &self.shard).await)?;
+        let Ok(Some((head, pin))) = found else { return Ok(false) };
+        let present = self.manifest.as_ref().map_or(0, |manifest| manifest.number);
+        if head.manifest == present || head.number < self.head.number || !self.count_move() {
+            return Ok(false);
+        }
+        match contained(self.context.load_manifest(&head).await)? {
+            Ok(manifest) => {
+                self.introduce(&manifest);
+                self.manifest = Some(Arc::new(manifest));
+                self.pin = pin;
+                self.moved = true;
+                Ok(true)
+            }
+            // Replaced again; or damaged, and then what is missing stays missing.
+            Err(_) => {
+                let again = contained(self.context.load_head().await)?;
+                Ok(matches!(again, Ok(Some((now, _))) if now.manifest != head.manifest))
+            }
+        }
+    }
+
+    /// The segment that holds `sequence`, and the topic's greatest time before the segment.
+    pub(super) fn segment_at(
+        &self,
+        subject: u64,
+        sequence: u64,
+    ) -> Option<(SegmentRef, Option<SegmentRef>)> {
+        let manifest = self.manifest.as_ref()?;
+        let segments = manifest.segments_of(subject);
+        let index = segments.partition_point(|segment| segment.last < sequence);
+        let segment = segments.get(index).filter(|segment| segment.first <= sequence)?;
+        let before = index.checked_sub(1).and_then(|before| segments.get(before));
+        Some((segment.clone(), before.cloned()))
+    }
+
+    /// What was sealed of `subject` when the walk began.
+    pub(super) fn bounds_of(&self, subject: u64) -> Option<Bounds> {
+        let found = self.bounds.binary_search_by_key(&subject, |bounds| bounds.subject);
+        self.bounds.get(found.ok()?).copied()
+    }
+
+    /// The name of a topic, as this database knows it.
+    pub(super) fn topic_name(&self, subject: u64) -> Option<String> {
+        self.context.topics.get(subject).map(|topic| topic.intro.name.clone())
+    }
+
+    /// Adds what an error of a read says.
+    pub(super) fn report(&self, error: &Error, table: &TableName, remedy: &str) -> Finding {
+        let subject = error.get("topic id").and_then(|id| id.parse().ok());
+        Finding::of(error, remedy)
+            .in_database(&self.context.database)
+            .in_table(table)
+            .in_topic(subject.and_then(|subject| self.topic_name(subject)))
+    }
+
+    async fn find_orphans(&self, ledger: &mut Ledger<'_>) -> Result<()> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let mut live: HashSet<(TableName, u64)> = HashSet::new();
+        let segments = self.layout().segments.clone();
+        live.extend(manifest.segments.iter().map(|one| (segments.clone(), one.piece.piece)));
+        let mut tables = vec![segments];
+        for family in self.layout().families() {
+            let runs = manifest.runs.iter().filter(|run| run.family == family.id);
+            live.extend(runs.map(|run| (family.table.clone(), run.piece.piece)));
+            tables.push(family.table.clone());
+        }
+        tables.sort_unstable();
+        tables.dedup();
+        for table in tables {
+            let listed = list_pieces(&*self.context.engine, &self.context.database, &table).await;
+            let orphans = match contained(listed)? {
+                Ok(pieces) => pieces
+                    .into_iter()
+                    .filter(|piece| !live.contains(&(table.clone(), *piece)))
+                    .count() as u64,
+                Err(error) => {
+                    let remedy = "remove the entry whose key is no piece's";
+                    ledger.add(self.report(&error, &table, remedy));
+                    continue;
+                }
+            };
+            if orphans > 0 {
+                ledger.report.orphan_pieces += orphans;
+                let what = format!("{orphans} pieces are named by no manifest");
+                let remedy = "none needed: the next writer removes what a crash has left";
+                ledger.add(
+                    Finding::new(FindingSeverity::Info, what, remedy)
+                        .in_database(&self.context.database)
+                        .in_table(&table),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The head on disk, with the manifest that it names pinned if a writer in this process has it.
+async fn pinned_head(context: &LogContext, live: &Shard) -> Result<Option<(Head, Arc<Manifest>)>> {
+    let mut tries = PIN_TRIES;
+    loop {
+        let pin = Arc::clone(&live.state().manifest);
+        let Some((head, _)) = context.load_head().await? else { return Ok(None) };
+        tries -= 1;
+        if head.manifest == pin.number || tries == 0 {
+            return Ok(Some((head, pin)));
+        }
+    }
+}
+
+fn bounds(manifest: &Manifest) -> Vec<Bounds> {
+    let mut bounds: Vec<Bounds> = Vec::new();
+    for segment in &manifest.segments {
+        match bounds.last_mut() {
+            Some(last) if last.subject == segment.subject => last.last = segment.last,
+            _ => bounds.push(Bounds {
+                subject: segment.subject,
+                first: segment.first,
+                last: segment.last,
+            }),
+        }
+    }
+    bounds
+}
+
+fn named_bytes(manifest: &Manifest) -> u64 {
+    let segments: u64 = manifest.segments.iter().map(SegmentRef::stored_bytes).sum();
+    let runs: u64 = manifest.runs.iter().map(|run| run.piece.bytes()).sum();
+    segments + runs
+}
