@@ -287,10 +287,7 @@ impl Pass<'_> {
             &*context.environment,
         )?;
         for reference in merged {
-            let old = self.shard.segment(reference).await?;
-            for unit in 0..old.unit_count() {
-                segment.add(&old.unit_uncached(unit).await?).await?;
-            }
+            segment.add_segment(&*self.shard.segment(reference).await?).await?;
         }
         for section in sections {
             segment.add(&section.batch()?).await?;
