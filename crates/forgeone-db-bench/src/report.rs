@@ -53,14 +53,14 @@ pub(crate) const READ: &str = "read";
 
 impl Report {
     pub(crate) fn new(args: &Args) -> Result<Self> {
-        let command: Vec<String> = std::env::args().skip(1).collect();
+        let command = command(std::env::args().skip(1));
         Ok(Self {
             machine: machine::describe(&args.dir),
             date: chrono::Utc::now().format("%Y-%m-%d").to_string(),
             seed: args.seed,
             rounds: args.rounds,
             quick: args.quick,
-            command: format!("cargo run --release -p forgeone-db-bench -- {}", command.join(" ")),
+            command: format!("cargo run --release -p forgeone-db-bench -- {command}"),
             payload_ratio: payload_ratio(args.seed)?,
             rows: Vec::new(),
             requirements: Vec::new(),
@@ -146,6 +146,22 @@ impl Report {
             self.markdown()
         )
     }
+}
+
+/// The arguments without those that name a place on this machine.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut kept: Vec<String> = Vec::new();
+    let mut skip = false;
+    for argument in arguments {
+        let place = ["--dir", "--loghub", "--json", "--markdown"]
+            .iter()
+            .any(|name| argument == *name || argument.starts_with(&format!("{name}=")));
+        if !skip && !place {
+            kept.push(argument.clone());
+        }
+        skip = place && !argument.contains('=');
+    }
+    kept.join(" ")
 }
 
 fn line(row: &Row) -> String {

@@ -26,9 +26,10 @@ struct Told {
     name: String,
     events: u64,
     rate: f64,
-    /// Bytes at their most: after the ingest, and after the reads.
+    /// Bytes at their most: after the ingest, after the reads, and after opening once more.
     peak_ingest: u64,
     peak: u64,
+    peak_reopened: u64,
     /// Resident before anything was opened.
     before: u64,
     disk: u64,
@@ -70,6 +71,8 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
     row(&what, SYNC, "events/s", told.rate);
     row("most memory resident, ingest", SYNC, "MiB", mib(told.peak_ingest));
     row("most memory resident, ingest and reads", SYNC, "MiB", mib(told.peak));
+    let what = "most memory resident, closed and opened again as well";
+    row(what, READ, "MiB", mib(told.peak_reopened));
     row("resident before the store was opened", READ, "MiB", mib(told.before));
     row("allocated on disk, per event", SYNC, "bytes", per(told.disk, told.events));
     row("closing", SYNC, "ms", told.close_ms);
@@ -121,9 +124,6 @@ pub(crate) fn child(args: &Args, path: &Path) -> Result<()> {
     let count = (batches * BATCH) as u64;
     let peak_ingest = peak_memory();
     let name = store.name();
-    let ((), close) = timed(|| store.close())?;
-    drop(store);
-    let (store, open) = timed(|| ForgeOne::open(path, args.shards, Some(KEY)))?;
     let mut hits = gets(&store, &ids, 1)?;
     let unknown: Vec<Uuid> = (0..GETS).map(|_| random.uuid()).collect();
     let mut misses = gets(&store, &unknown, 0)?;
@@ -149,14 +149,21 @@ pub(crate) fn child(args: &Args, path: &Path) -> Result<()> {
     if found != count {
         return Err(format!("{count} events were written, and {found} are there").into());
     }
+    let ((), close) = timed(|| store.close())?;
+    drop(store);
+    let (store, open) = timed(|| ForgeOne::open(path, args.shards, Some(KEY)))?;
+    let first = ids.first().copied();
+    gets(&store, first.as_slice(), 1)?;
     store.close()?;
     drop(store);
+    let peak_reopened = peak_memory();
     let told = Told {
         name,
         events: count,
         rate: rate(count, time),
         peak_ingest,
         peak,
+        peak_reopened,
         before,
         disk: allocated(path)?,
         close_ms: close.as_secs_f64() * 1e3,
