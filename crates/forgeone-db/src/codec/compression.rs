@@ -2,6 +2,15 @@
 
 use super::corrupt;
 use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::cell::RefCell;
+use std::io;
+use zstd::bulk::{Compressor, Decompressor};
+
+thread_local! {
+    // Making a context costs as much as compressing a small unit with it.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// How a unit's bytes are compressed. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +50,7 @@ pub(crate) fn compress(raw: Vec<u8>, level: i32) -> Result<(Compression, Vec<u8>
     if raw.len() < COMPRESS_BYTES_MIN {
         return Ok((Compression::None, raw));
     }
-    let packed = zstd::bulk::compress(&raw, level).map_err(|error| {
+    let packed = pack(&raw, level).map_err(|error| {
         Error::new(ErrorKind::Internal, "compression failed").with_source(error)
     })?;
     if packed.len() < raw.len() {
@@ -49,6 +58,33 @@ pub(crate) fn compress(raw: Vec<u8>, level: i32) -> Result<(Compression, Vec<u8>
     } else {
         Ok((Compression::None, raw))
     }
+}
+
+/// Compresses with this thread's context, which is thrown away if it fails.
+fn pack(raw: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let mut compressor = match kept.take() {
+            Some(compressor) => compressor,
+            None => Compressor::new(level)?,
+        };
+        compressor.set_compression_level(level)?;
+        let packed = compressor.compress(raw)?;
+        *kept = Some(compressor);
+        Ok(packed)
+    })
+}
+
+/// Decompresses with this thread's context, which is thrown away if it fails.
+fn unpack(stored: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let mut decompressor = match kept.take() {
+            Some(decompressor) => decompressor,
+            None => Decompressor::new()?,
+        };
+        let raw = decompressor.decompress(stored, raw_len)?;
+        *kept = Some(decompressor);
+        Ok(raw)
+    })
 }
 
 /// Restores exactly `raw_len` bytes; allocates nothing unless the frame states the same size.
@@ -68,7 +104,7 @@ pub(crate) fn decompress(
             if framed.ok().flatten() != Some(raw_len as u64) {
                 return Err(corrupt("a unit has another size than stated"));
             }
-            zstd::bulk::decompress(&stored, raw_len)
+            unpack(&stored, raw_len)
                 .map_err(|error| corrupt("a unit does not decompress").with_source(error))?
         }
     };

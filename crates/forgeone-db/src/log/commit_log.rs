@@ -366,32 +366,34 @@ impl CommitLog {
         }
     }
 
-    /// Removes blocks and manifests that nothing needs. Blocks from `oldest` on and the live manifest stay.
+    /// Removes the blocks and manifests that nothing needs, usually in one commit. Blocks from
+    /// `oldest` on and the live manifest stay.
     pub(crate) async fn drop_covered(&self, head: &Head) -> Result<()> {
         let context = &self.context;
         let limit = context.engine.capability().range_delete_entries_max;
-        for (table, end) in
-            [(&context.tables.commits, head.oldest), (&context.tables.checkpoints, head.manifest)]
-        {
-            loop {
+        loop {
+            let mut batch = Batch::new(context.database.clone());
+            let mut again = false;
+            for (table, end) in [
+                (&context.tables.commits, head.oldest),
+                (&context.tables.checkpoints, head.manifest),
+            ] {
                 let (entries, more) = context.scan(table, 0, Projection::Keys, limit).await?;
                 let end_key = end.to_be_bytes();
                 let old = entries.iter().take_while(|entry| *entry.key < end_key[..]).count();
-                if old == 0 {
-                    break;
-                }
-                let last_old = entries.get(old - 1).map(|entry| entry.key.clone());
-                let Some(last_old) = last_old else { break };
-                let stop = after(&last_old);
-                let mut batch = Batch::new(context.database.clone());
-                batch.delete_range(table, KeyRange::new(Bytes::new(), stop));
-                context.engine.commit(batch, Durability::None).await?;
-                if old < entries.len() || !more {
-                    break;
+                let last_old = old.checked_sub(1).and_then(|index| entries.get(index));
+                if let Some(last_old) = last_old {
+                    batch.delete_range(table, KeyRange::new(Bytes::new(), after(&last_old.key)));
+                    again |= more && old == entries.len();
                 }
             }
+            if !batch.operations().is_empty() {
+                context.engine.commit(batch, Durability::None).await?;
+            }
+            if !again {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ mod writer;
 
 pub(crate) use cache::{Cache, CacheKey, UnitCache};
 pub(crate) use reader::{Member, PieceReader};
-pub(crate) use writer::{MemberWriter, PieceWriter};
+pub(crate) use writer::{MemberWriter, PendingParts, PieceWriter};
 
 use crate::crypto::{PREFIX_BYTES_MAX, TAG_BYTES, Tag};
 use bytes::Bytes;
@@ -102,41 +102,57 @@ fn part_key(piece: u64, part: u32) -> Bytes {
     key.into()
 }
 
-/// Removes every part of a piece, in commits of bounded size. Nothing happens if there is none.
-/// The commits are not durable by themselves: after a crash parts may be back, as orphans.
+/// Removes every part of some pieces, in commits of bounded size; usually one for all of them.
+/// Nothing happens for those that are not there. The commits are not durable by themselves: after
+/// a crash parts may be back, as orphans.
 ///
 /// # Errors
 /// As the engine's. What was removed until then stays removed; calling again goes on.
-pub(crate) async fn delete_piece(
+pub(crate) async fn delete_pieces(
     engine: &dyn Engine,
     database: &DatabaseName,
-    table: &TableName,
-    piece: u64,
+    pieces: &[(TableName, u64)],
 ) -> Result<()> {
     let capability = engine.capability();
     let entries_max = capability.page_entries_max.min(capability.range_delete_entries_max);
-    let start = part_key(piece, 0);
-    let end = piece.checked_add(1).map(|next| part_key(next, 0));
-    loop {
-        let scan = Read::Scan {
-            table: table.clone(),
-            range: KeyRange { start: start.clone(), end: end.clone() },
-            direction: Direction::Forward,
-            projection: Projection::Keys,
-            entries_max,
-            bytes_max: 1 << 20,
-        };
-        let page = engine.read(database, scan).await?.into_page()?;
-        let Some(last) = page.entries.last() else { return Ok(()) };
-        let mut successor = last.key.to_vec();
-        successor.push(0);
-        let mut batch = Batch::new(database.clone());
-        batch.delete_range(table, KeyRange::new(start.clone(), successor));
-        engine.commit(batch, Durability::None).await?;
-        if !page.more {
-            return Ok(());
+    let (mut batch, mut entries) = (Batch::new(database.clone()), 0);
+    for (table, piece) in pieces {
+        let mut start = part_key(*piece, 0);
+        let end = piece.checked_add(1).map(|next| part_key(next, 0));
+        loop {
+            let scan = Read::Scan {
+                table: table.clone(),
+                range: KeyRange { start: start.clone(), end: end.clone() },
+                direction: Direction::Forward,
+                projection: Projection::Keys,
+                entries_max,
+                bytes_max: 1 << 20,
+            };
+            let page = engine.read(database, scan).await?.into_page()?;
+            let Some(last) = page.entries.last() else { break };
+            let mut successor = last.key.to_vec();
+            successor.push(0);
+            let successor = Bytes::from(successor);
+            batch.delete_range(table, KeyRange::new(start, successor.clone()));
+            entries += page.entries.len();
+            let operations = batch.operations().len();
+            if entries >= entries_max as usize
+                || operations >= capability.batch_operations_max as usize
+            {
+                let full = std::mem::replace(&mut batch, Batch::new(database.clone()));
+                engine.commit(full, Durability::None).await?;
+                entries = 0;
+            }
+            if !page.more {
+                break;
+            }
+            start = successor;
         }
     }
+    if batch.operations().is_empty() {
+        return Ok(());
+    }
+    engine.commit(batch, Durability::None).await
 }
 
 /// The numbers of all pieces in a table, live or not: one small read for each.

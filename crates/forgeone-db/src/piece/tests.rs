@@ -4,7 +4,7 @@
 
 use super::strict_store::{Strict, dump, strict, tamper};
 use super::{
-    Cache, CacheKey, Member, PART_BYTES, PieceReader, PieceRef, PieceWriter, UnitRef, delete_piece,
+    Cache, CacheKey, Member, PART_BYTES, PieceReader, PieceRef, PieceWriter, UnitRef, delete_pieces,
 };
 use crate::codec::Compression;
 use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceType};
@@ -282,11 +282,8 @@ fn a_deleted_piece_leaves_its_neighbours() {
             piece.finish().await.unwrap();
         }
         let all = fixture.dump().len();
-        for number in [7, u64::MAX, 99] {
-            delete_piece(&*fixture.engine, &fixture.database, &fixture.table, number)
-                .await
-                .unwrap();
-        }
+        let pieces = [7, u64::MAX, 99].map(|number| (fixture.table.clone(), number));
+        delete_pieces(&*fixture.engine, &fixture.database, &pieces).await.unwrap();
         let left = fixture.dump();
         assert_eq!(left.len(), all / 2);
         assert!(left.iter().all(|entry| matches!(entry.key[7], 6 | 8)));

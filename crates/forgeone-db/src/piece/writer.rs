@@ -14,12 +14,14 @@ use forgeone_db_engine::{
 use std::mem;
 use std::sync::Arc;
 
-/// About how many bytes go into one commit.
-const BATCH_BYTES: usize = 1 << 20;
+/// About how many bytes go into one commit. An engine may sync each commit, so that a few large
+/// ones are cheaper than many small ones; and they are held in memory until then.
+const BATCH_BYTES: usize = 4 << 20;
 /// Directories are written once and read at every open.
 const DIRECTORY_LEVEL: i32 = 3;
 
 /// What a finished piece takes.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PieceStats {
     /// Entries in the engine.
@@ -28,12 +30,61 @@ pub(crate) struct PieceStats {
     pub(crate) bytes: u64,
 }
 
+/// Full parts, of one or more pieces, that wait for a commit.
+#[derive(Debug, Default)]
+pub(crate) struct PendingParts {
+    parts: Vec<(TableName, Bytes, Bytes)>,
+}
+
+impl PendingParts {
+    /// Adds what another piece has left over.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.parts.append(&mut other.parts);
+    }
+
+    /// Commits all of them, in as few commits as the engine allows; nothing happens if there are
+    /// none.
+    ///
+    /// # Durability
+    /// As [`PieceWriter`].
+    ///
+    /// # Errors
+    /// As the engine's. The parts are lost then.
+    pub(crate) async fn commit(
+        &mut self,
+        engine: &dyn Engine,
+        database: &DatabaseName,
+    ) -> Result<()> {
+        let parts_max = batch_parts(engine);
+        let mut batch = Batch::new(database.clone());
+        for (table, key, part) in self.parts.drain(..) {
+            if batch.operations().len() == parts_max {
+                let full = mem::replace(&mut batch, Batch::new(database.clone()));
+                engine.commit(full, Durability::None).await?;
+            }
+            batch.put(&table, key, part);
+        }
+        if batch.operations().is_empty() {
+            return Ok(());
+        }
+        engine.commit(batch, Durability::None).await
+    }
+}
+
+/// How many parts make a commit.
+fn batch_parts(engine: &dyn Engine) -> usize {
+    let capability = engine.capability();
+    let bytes_max = usize::try_from(capability.batch_bytes_max).unwrap_or(usize::MAX);
+    let by_bytes = bytes_max.min(BATCH_BYTES) / (PART_BYTES + 12);
+    by_bytes.min(capability.batch_operations_max as usize).max(1)
+}
+
 /// Writes one piece.
 ///
 /// # Durability
 /// Parts are committed with [`Durability::None`] as they fill; the caller's next `Sync` commit to
 /// the same database makes them durable. A writer that is dropped or fails leaves parts behind,
-/// which nothing names: the caller collects them with [`delete_piece`](super::delete_piece).
+/// which nothing names: the caller collects them with [`delete_pieces`](super::delete_pieces).
 #[derive(Debug)]
 pub(crate) struct PieceWriter {
     table: PieceTable,
@@ -41,10 +92,10 @@ pub(crate) struct PieceWriter {
     /// The part being filled.
     current: Vec<u8>,
     /// Full parts that wait for the next commit.
-    pending: Vec<Bytes>,
+    pending: PendingParts,
     /// How many parts make a commit.
     batch_parts: usize,
-    /// Parts committed.
+    /// Full parts, committed or not.
     parts: u32,
     /// Bytes taken, committed or not.
     bytes: u64,
@@ -60,15 +111,12 @@ impl PieceWriter {
         table: TableName,
         piece: u64,
     ) -> Self {
-        let capability = engine.capability();
-        let bytes_max = usize::try_from(capability.batch_bytes_max).unwrap_or(usize::MAX);
-        let by_bytes = bytes_max.min(BATCH_BYTES) / (PART_BYTES + 12);
-        let batch_parts = by_bytes.min(capability.batch_operations_max as usize).max(1);
+        let batch_parts = batch_parts(&*engine);
         Self {
             table: PieceTable { engine, database, table },
             piece,
             current: Vec::new(),
-            pending: Vec::new(),
+            pending: PendingParts::default(),
             batch_parts,
             parts: 0,
             bytes: 0,
@@ -91,17 +139,44 @@ impl PieceWriter {
         Ok(MemberWriter { offset: self.bytes, units: 0, key, piece: self })
     }
 
+    /// Takes along what another piece has left over: it goes into this one's next commit.
+    pub(crate) fn carry(&mut self, pending: PendingParts) {
+        self.pending.append(pending);
+    }
+
     /// Commits what is left.
     ///
     /// # Errors
     /// As the engine's.
+    #[cfg(test)]
     pub(crate) async fn finish(mut self) -> Result<PieceStats> {
-        if !self.current.is_empty() {
-            let last = mem::take(&mut self.current);
-            self.pending.push(last.into());
-        }
+        self.end_part()?;
         self.flush().await?;
         Ok(PieceStats { parts: self.parts, bytes: self.bytes })
+    }
+
+    /// Gives what is left to the caller, who REQUIRES: commits it before anything names the piece.
+    ///
+    /// # Errors
+    /// `Internal` after one of the piece's commits has failed.
+    pub(crate) fn hand_over(mut self) -> Result<PendingParts> {
+        self.check()?;
+        self.end_part()?;
+        Ok(mem::take(&mut self.pending))
+    }
+
+    fn end_part(&mut self) -> Result<()> {
+        if self.current.is_empty() {
+            return Ok(());
+        }
+        let part = mem::take(&mut self.current);
+        let key = part_key(self.piece, self.parts);
+        self.pending.parts.push((self.table.table.clone(), key, part.into()));
+        self.parts = self
+            .parts
+            .checked_add(1)
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "a piece has too many parts"))?;
+        Ok(())
     }
 
     async fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
@@ -115,9 +190,8 @@ impl PieceWriter {
             self.bytes += head.len() as u64;
             bytes = rest;
             if self.current.len() == PART_BYTES {
-                let part = mem::take(&mut self.current);
-                self.pending.push(part.into());
-                if self.pending.len() >= self.batch_parts {
+                self.end_part()?;
+                if self.pending.parts.len() >= self.batch_parts {
                     self.flush().await?;
                 }
             }
@@ -125,28 +199,21 @@ impl PieceWriter {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         if self.broken {
             return Err(Error::new(
                 ErrorKind::Internal,
                 "a piece was written to after one of its commits had failed",
             ));
         }
-        if self.pending.is_empty() {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.check()?;
         self.broken = true;
-        let mut batch = Batch::new(self.table.database.clone());
-        for part in self.pending.drain(..) {
-            batch.put(&self.table.table, part_key(self.piece, self.parts), part);
-            self.parts = self
-                .parts
-                .checked_add(1)
-                .ok_or_else(|| Error::new(ErrorKind::Invalid, "a piece has too many parts"))?;
-        }
-        self.table
-            .engine
-            .commit(batch, Durability::None)
+        self.pending
+            .commit(&*self.table.engine, &self.table.database)
             .await
             .map_err(|error| self.table.locate(error, self.piece))?;
         self.broken = false;

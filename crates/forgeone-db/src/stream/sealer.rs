@@ -13,7 +13,7 @@ use super::tail::TailSection;
 use crate::environment::Timestamp;
 use crate::index::{Family, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
 use crate::log::{Hash, Manifest, PinnedEntry, SegmentRef};
-use crate::piece::{PieceWriter, delete_piece, list_pieces};
+use crate::piece::{PendingParts, PieceWriter, delete_pieces, list_pieces};
 use crate::pool::run_blocking;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
 use std::collections::{HashSet, VecDeque};
@@ -187,6 +187,33 @@ fn unfreeze(shard: &Shard) {
     }
 }
 
+/// Numbers for new pieces, and what finished ones have left for the next commit.
+struct Pieces<'a> {
+    next: &'a mut u64,
+    pending: PendingParts,
+}
+
+impl Pieces<'_> {
+    fn begin(&mut self, shard: &Shard, table: &TableName) -> PieceWriter {
+        let piece = *self.next;
+        *self.next += 1;
+        let mut writer = shard.index_context().piece_writer(table, piece);
+        writer.carry(std::mem::take(&mut self.pending));
+        writer
+    }
+
+    fn end(&mut self, writer: PieceWriter) -> Result<()> {
+        self.pending.append(writer.hand_over()?);
+        Ok(())
+    }
+
+    /// Commits what is left, so that it can be read and named.
+    async fn commit(&mut self, shard: &Shard) -> Result<()> {
+        let context = shard.context();
+        self.pending.commit(&*context.engine, &context.database).await
+    }
+}
+
 struct Pass<'a> {
     shard: &'a Shard,
     shared: &'a Shared,
@@ -196,28 +223,24 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn write(&self, next_piece: &mut u64) -> Result<Written> {
         let mut written = Written::default();
-        self.write_segments(next_piece, &mut written).await?;
+        let mut pieces = Pieces { next: next_piece, pending: PendingParts::default() };
+        self.write_segments(&mut pieces, &mut written).await?;
         for family in self.shard.layout().families() {
             if Layout::is_pinned(family.id) {
                 written.pinned.extend(self.pin(family));
                 continue;
             }
-            let runs = self.write_runs(family, next_piece).await?;
+            let runs = self.write_runs(family, &mut pieces).await?;
             written.runs.extend(runs);
         }
+        pieces.commit(self.shard).await?;
         Ok(written)
     }
 
-    fn piece(&self, table: &TableName, next_piece: &mut u64) -> PieceWriter {
-        let piece = *next_piece;
-        *next_piece += 1;
-        self.shard.index_context().piece_writer(table, piece)
-    }
-
     /// Writes the segments of every subject in the cut; small ones share a piece.
-    async fn write_segments(&self, next_piece: &mut u64, written: &mut Written) -> Result<()> {
+    async fn write_segments(&self, pieces: &mut Pieces<'_>, written: &mut Written) -> Result<()> {
         let table = &self.shard.layout().segments;
-        let mut shared_piece = self.piece(table, next_piece);
+        let mut shared_piece = pieces.begin(self.shard, table);
         let touched: HashSet<u64> = self.cut.sections.iter().map(|(subject, _)| *subject).collect();
         for (subject, sections) in &self.cut.sections {
             let old = self.cut.manifest.segments_of(*subject);
@@ -227,14 +250,14 @@ impl Pass<'_> {
             let segment = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
                 self.write_segment(&mut shared_piece, (old, merged), sections).await?
             } else {
-                let mut piece = self.piece(table, next_piece);
+                let mut piece = pieces.begin(self.shard, table);
                 let segment = self.write_segment(&mut piece, (old, merged), sections).await?;
-                piece.finish().await?;
+                pieces.end(piece)?;
                 segment
             };
             written.segments.push(segment);
         }
-        shared_piece.finish().await?;
+        pieces.end(shared_piece)?;
         let untouched = self.cut.manifest.segments.iter();
         written
             .segments
@@ -264,10 +287,7 @@ impl Pass<'_> {
             &*context.environment,
         )?;
         for reference in merged {
-            let old = self.shard.segment(reference).await?;
-            for unit in 0..old.unit_count() {
-                segment.add(&old.unit_uncached(unit).await?).await?;
-            }
+            segment.add_segment(&*self.shard.segment(reference).await?).await?;
         }
         for section in sections {
             segment.add(&section.batch()?).await?;
@@ -297,7 +317,7 @@ impl Pass<'_> {
     }
 
     /// The runs that a family has after the pass, newest first.
-    async fn write_runs(&self, family: &Family, next_piece: &mut u64) -> Result<Vec<RunRef>> {
+    async fn write_runs(&self, family: &Family, pieces: &mut Pieces<'_>) -> Result<Vec<RunRef>> {
         let old: Vec<RunRef> =
             self.cut.manifest.runs.iter().filter(|run| run.family == family.id).cloned().collect();
         let Some(memtable) = self.cut.memtables.get(&family.id) else { return Ok(old) };
@@ -305,25 +325,27 @@ impl Pass<'_> {
             return Ok(old);
         }
         let context = self.shard.index_context();
-        let mut piece = self.piece(&family.table, next_piece);
+        let mut piece = pieces.begin(self.shard, &family.table);
         let run = self.write_run(family, memtable, &mut piece).await?;
-        piece.finish().await?;
+        pieces.end(piece)?;
         let mut runs = vec![run];
         runs.extend(old);
         if runs.len() < RUNS_MAX {
             return Ok(runs);
         }
+        pieces.commit(self.shard).await?;
         let mut opened: Vec<Arc<Run>> = Vec::with_capacity(runs.len());
         for reference in &runs {
             opened.push(Arc::new(Run::open(context, family, reference).await?));
         }
-        let mut piece = self.piece(&family.table, next_piece);
+        let mut piece = pieces.begin(self.shard, &family.table);
         let merged = merge(context, family, &opened, Tombstones::Drop, &mut piece).await?;
-        piece.finish().await?;
+        pieces.end(piece)?;
         let fresh = runs.first().map(|run| run.piece.piece);
         if let Some(fresh) = fresh {
             // The memtable's own run lived only to be merged.
-            delete_piece(&*context.engine, &context.database, &family.table, fresh).await?;
+            let fresh = [(family.table.clone(), fresh)];
+            delete_pieces(&*context.engine, &context.database, &fresh).await?;
         }
         Ok(vec![merged])
     }
@@ -433,8 +455,8 @@ async fn collect_garbage(shard: &Shard, state: &mut SealState) -> Result<()> {
         if Arc::strong_count(&garbage.manifest) > 1 {
             return Ok(());
         }
+        delete_pieces(&*context.engine, &context.database, &garbage.pieces).await?;
         for (table, piece) in &garbage.pieces {
-            delete_piece(&*context.engine, &context.database, table, *piece).await?;
             shard.forget(table, *piece);
         }
         state.garbage.pop_front();
@@ -451,14 +473,13 @@ async fn collect_orphans(shard: &Shard) -> Result<()> {
     tables.extend(shard.layout().families().iter().map(|family| family.table.clone()));
     tables.sort_unstable();
     tables.dedup();
+    let mut orphans = Vec::new();
     for table in tables {
-        for piece in list_pieces(&*context.engine, &context.database, &table).await? {
-            if !live.contains(&(table.clone(), piece)) {
-                delete_piece(&*context.engine, &context.database, &table, piece).await?;
-            }
-        }
+        let pieces = list_pieces(&*context.engine, &context.database, &table).await?;
+        orphans.extend(pieces.into_iter().map(|piece| (table.clone(), piece)));
     }
-    Ok(())
+    orphans.retain(|piece| !live.contains(piece));
+    delete_pieces(&*context.engine, &context.database, &orphans).await
 }
 
 /// The background task that seals whichever database has enough in its tail.

@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// A unit is closed before a record would take it beyond this many raw bytes.
 const UNIT_RAW_BYTES: usize = 16 << 10;
 const UNIT_COMPRESSION_LEVEL: i32 = 3;
+/// Units with fewer bytes in their columns are joined with their neighbours when segments merge.
+const UNIT_COPIED_BYTES_MIN: u64 = UNIT_RAW_BYTES as u64 / 2;
 /// Sequential readers open this many units with one read of the engine.
 const READ_AHEAD_UNITS: usize = 8;
 
@@ -25,7 +27,7 @@ struct SegmentDirectory {
 }
 
 /// Where a unit lies and which records it has.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Clone, Encode, Decode)]
 struct UnitEntry {
     #[n(0)]
     unit: UnitRef,
@@ -156,6 +158,49 @@ impl<'a> SegmentWriter<'a> {
             self.unit_bytes += bytes;
             self.records.push(record.clone());
         }
+        Ok(())
+    }
+
+    /// Adds all records of an older segment, which must follow what was added before. Units that
+    /// are well filled are sealed anew as they are, without being decompressed.
+    ///
+    /// # Errors
+    /// `Corrupt` when it does not follow, or is damaged; as the engine's.
+    pub(crate) async fn add_segment(&mut self, old: &Segment) -> Result<()> {
+        let mut raw_bytes = old.reference.raw_bytes;
+        for index in (0..old.units.len()).step_by(READ_AHEAD_UNITS) {
+            for (entry, stored) in old.read_stored(index, READ_AHEAD_UNITS).await? {
+                if entry.columns_len < UNIT_COPIED_BYTES_MIN {
+                    let batch =
+                        entry.decode(stored).map_err(|error| locate(error, &old.reference))?;
+                    let bytes: usize = batch.records.iter().map(Record::bytes).sum();
+                    raw_bytes = raw_bytes.saturating_sub(bytes as u64);
+                    self.add(&batch).await?;
+                } else {
+                    self.copy(entry, stored).await?;
+                }
+            }
+        }
+        self.raw_bytes += raw_bytes;
+        Ok(())
+    }
+
+    /// Seals a unit of an older segment anew.
+    async fn copy(&mut self, entry: &UnitEntry, stored: Vec<u8>) -> Result<()> {
+        self.flush().await?;
+        if entry.first != self.unit_first {
+            return Err(corrupt("records are missing between two segments of a topic")
+                .with("topic id", self.subject)
+                .with("sequence", self.unit_first));
+        }
+        let mut entry = entry.clone();
+        let binding = entry.binding(self.lineage, self.subject)?;
+        entry.unit = self.member.add_unit(&binding, stored).await?;
+        let TimeBounds { max, on_time_min } = entry.bounds();
+        self.bounds.max = self.bounds.max.max(max);
+        self.segment_on_time_min = self.segment_on_time_min.or(on_time_min);
+        self.unit_first = entry.last() + 1;
+        self.units.push(entry);
         Ok(())
     }
 
@@ -370,7 +415,24 @@ impl Segment {
             return Ok(batch);
         }
         let ahead = if sequential { READ_AHEAD_UNITS } else { 1 };
-        let end = (index + ahead).min(self.units.len());
+        let mut wanted = None;
+        for (unit, stored) in self.read_stored(index, ahead).await? {
+            let batch = unit.decode(stored).map_err(|error| locate(error, &self.reference))?;
+            let batch = Arc::new(batch);
+            let bytes = batch.memory_bytes();
+            cache.units.insert(&self.place, self.cache_offset(unit), Arc::clone(&batch), bytes);
+            wanted.get_or_insert(batch);
+        }
+        wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))
+    }
+
+    /// Up to `count` units from `index` on as they are stored, opened but still compressed, past
+    /// the cache.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming topic and range.
+    async fn read_stored(&self, index: usize, count: usize) -> Result<Vec<(&UnitEntry, Vec<u8>)>> {
+        let end = (index + count).min(self.units.len());
         let entries = self.units.get(index..end).unwrap_or_default();
         let read = async {
             let places = entries
@@ -381,18 +443,10 @@ impl Segment {
             self.member.read_units(counter, &places).await
         };
         let opened = read.await.map_err(|error| locate(error, &self.reference))?;
-        let mut wanted = None;
-        for (unit, stored) in entries.iter().zip(opened) {
-            let batch = unit.decode(stored).map_err(|error| locate(error, &self.reference))?;
-            let batch = Arc::new(batch);
-            let bytes = batch.memory_bytes();
-            cache.units.insert(&self.place, self.cache_offset(unit), Arc::clone(&batch), bytes);
-            wanted.get_or_insert(batch);
-        }
-        wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))
+        Ok(entries.iter().zip(opened).collect())
     }
 
-    /// Records of unit `index`, past the cache: for rewriting what nobody may ask for.
+    /// Records of unit `index`, past the cache: for looking at what nobody may ask for.
     ///
     /// # Errors
     /// `Corrupt`, naming topic and range.

@@ -1,0 +1,61 @@
+//! What the machine is, without names, and what a process takes of it.
+
+use crate::Result;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Cores, memory and file system.
+pub(crate) fn describe(dir: &Path) -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = field(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemTotal:");
+    let gib = (memory + (512 << 10)) >> 20;
+    format!("{cores} cores, {gib} GiB of memory, {}, {}", file_system(dir), std::env::consts::ARCH)
+}
+
+/// The type of the file system that `dir` lies on.
+fn file_system(dir: &Path) -> String {
+    let Ok(dir) = dir.canonicalize() else { return "an unknown file system".into() };
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mut best = (0, "an unknown file system");
+    for line in mounts.lines() {
+        let mut words = line.split(' ').skip(1);
+        if let (Some(point), Some(kind)) = (words.next(), words.next())
+            && dir.starts_with(point)
+            && point.len() >= best.0
+        {
+            best = (point.len(), kind);
+        }
+    }
+    best.1.to_owned()
+}
+
+/// A number of KiB from a file of the kernel's; 0 if it is not there.
+fn field(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.split_whitespace().next())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+/// The most memory that this process has had resident so far, in bytes.
+pub(crate) fn peak_memory() -> u64 {
+    field(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmHWM:") << 10
+}
+
+/// The memory that this process has resident, in bytes.
+pub(crate) fn memory() -> u64 {
+    field(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:") << 10
+}
+
+/// Bytes allocated to all files below `dir`.
+pub(crate) fn allocated(dir: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        sum += if metadata.is_dir() { allocated(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(sum)
+}
