@@ -1,33 +1,85 @@
 //! ForgeOne DB: one encrypted, verifiable store for a platform's events, logs, blobs and state.
+//!
+//! [`init_redb`] opens a store in a directory and gives a [`RedbManager`], whose calls block;
+//! [`Database`] is the same store for async callers, and [`StoreOptions`] has everything that can
+//! be set. Events go through [`EventManager`].
+//!
+//! # Example
+//! ```
+//! use forgeone_db::{
+//!     EventQuery, Key, OpenMode, RedbManager, StoreOptions, StreamableEvent, TopicPattern,
+//! };
+//! use serde::{Deserialize, Serialize};
+//! use std::borrow::Cow;
+//!
+//! #[derive(Debug, PartialEq, Serialize, Deserialize)]
+//! struct Shipped {
+//!     order: u64,
+//! }
+//!
+//! impl StreamableEvent for Shipped {
+//!     const TYPE_NAME: &'static str = "shop.shipped.v1";
+//!
+//!     fn topic(&self) -> Cow<'_, str> {
+//!         "orders.shipped".into()
+//!     }
+//! }
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("store");
+//! let options = StoreOptions::new(path).key(Key::raw([7; 32])).mode(OpenMode::OpenOrCreate);
+//! let store = RedbManager::open(options)?;
+//! let (message, position) = store.store_typed(&Shipped { order: 7 })?;
+//! assert_eq!(position.seq, 1);
+//!
+//! let found = store.get_event(message.id)?;
+//! assert_eq!(Shipped::from_message(&found[0].event)?, Shipped { order: 7 });
+//!
+//! let query = EventQuery::new(TopicPattern::new("orders.*")?);
+//! for event in store.query_events(query)? {
+//!     println!("{}", event?.event.payload);
+//! }
+//! store.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Guarantees
+//! What a successful write means, what survives what, and what is detected: `docs/durability.md`
+//! and `docs/threat-model.md`. The format of stored data may change until the first release.
 
+pub mod crypto;
 pub mod environment;
+pub mod error;
+pub mod events;
+pub mod integrity;
 pub mod model;
 pub mod redb;
 
-pub(crate) mod codec;
-pub(crate) mod crypto;
+mod codec;
 mod db;
-mod events;
-pub(crate) mod index;
-mod integrity;
-pub(crate) mod log;
+mod index;
+mod log;
 mod options;
-pub(crate) mod piece;
-pub(crate) mod pool;
-pub(crate) mod stream;
+mod piece;
+mod pool;
+mod stream;
 
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
     BlockingResults, BlockingSubscription, Database, DatabaseStats, KeySlot, RedbManager,
     StoreKeys, StoreStats, init_redb,
 };
+pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{
     EventManager, EventOrder, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent,
     StartFrom, StoredEvent, TopicInfo,
 };
-pub use forgeone_db_engine::{
-    ClosedReason, Durability, Engine, Error, ErrorKind, MemoryEngine, Outcome, Result, Status,
-};
+pub use forgeone_db_engine::{Durability, Engine, MemoryEngine};
 pub use integrity::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 pub use model::{EventMessage, EventPriority, StreamableEvent, TopicPattern};
 pub use options::{DbOptions, OpenMode, StoreOptions};
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

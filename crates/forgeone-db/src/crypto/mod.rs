@@ -16,9 +16,7 @@ mod value;
 mod vectors_tests;
 
 pub use kdf::KdfParams;
-pub(crate) use keyring::{
-    FormerLineage, Keyring, Phase, SealedKeyring, SlotInfo, SlotKind, choose, wrapped_generation,
-};
+pub(crate) use keyring::{Keyring, Phase, SlotKind, choose};
 pub(crate) use piece::{
     Binding, DomainKey, KeyId, Lineage, PREFIX_BYTES_MAX, PieceKey, PieceType, TAG_BYTES, Tag,
 };

@@ -56,6 +56,7 @@ impl DomainKey {
         Self { id: KeyId::NONE, secret: None }
     }
 
+    #[cfg(test)]
     pub(crate) fn new(id: KeyId, secret: [u8; 32]) -> Self {
         Self { id, secret: Some(Zeroizing::new(secret)) }
     }
@@ -102,7 +103,6 @@ pub(crate) enum PieceType {
     KeyringBody = 8,
     WrappedKey = 9,
     SlotKey = 10,
-    Cursor = 11,
 }
 
 /// The line of descent a store seals under: changes when a store is restored or cloned.
@@ -158,8 +158,10 @@ impl PieceKey {
         piece_type: PieceType,
         environment: &dyn Environment,
     ) -> Result<Self> {
-        let mut prefix = Vec::with_capacity(PREFIX_BYTES_MAX);
-        let suite = if domain.secret.is_some() { SUITE_AES_256_GCM } else { SUITE_CHECKSUM };
+        let sealed = domain.secret.is_some();
+        let bytes = if sealed { PREFIX_BYTES_SEALED } else { PREFIX_BYTES_PLAIN };
+        let mut prefix = Vec::with_capacity(bytes);
+        let suite = if sealed { SUITE_AES_256_GCM } else { SUITE_CHECKSUM };
         prefix.extend_from_slice(&[FORMAT_VERSION, suite]);
         prefix.extend_from_slice(&(piece_type as u16).to_be_bytes());
         prefix.extend_from_slice(&[0; 4]);
@@ -181,16 +183,6 @@ impl PieceKey {
     /// The bytes that must be stored with the piece: 80 sealed, 16 in a store without a key.
     pub(crate) fn prefix(&self) -> &[u8] {
         &self.prefix
-    }
-
-    /// The domain key that the piece at the start of `stored` needs.
-    ///
-    /// # Errors
-    /// `Corrupt` if these are too few bytes.
-    pub(crate) fn key_id(stored: &[u8]) -> Result<KeyId> {
-        let mut cursor = Cursor::new(stored);
-        cursor.take(8)?;
-        cursor.u64().map(KeyId)
     }
 
     /// Reads the prefix that `cursor` stands at and moves behind it.

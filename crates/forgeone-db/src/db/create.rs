@@ -50,14 +50,14 @@ pub(super) async fn complete(
 pub(super) async fn put_both(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
     put(sidecar, keyring).await?;
     let [first, second] = KEYRING_NAMES;
-    let other = if keyring.number() % 2 == 0 { second } else { first };
+    let other = if keyring.number().is_multiple_of(2) { second } else { first };
     sidecar.replace(other, &keyring.to_bytes()).await
 }
 
 /// Writes a keyring into the place that its number gives it.
 async fn put(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
     let [first, second] = KEYRING_NAMES;
-    let place = if keyring.number() % 2 == 0 { first } else { second };
+    let place = if keyring.number().is_multiple_of(2) { first } else { second };
     sidecar.replace(place, &keyring.to_bytes()).await
 }
 

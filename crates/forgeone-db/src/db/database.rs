@@ -6,7 +6,7 @@ use super::sidecar::CLOSED_NAME;
 use super::stats::{StoreStats, collect};
 use crate::events::EventManager;
 use crate::options::{OpenMode, StoreOptions};
-use crate::pool::run_blocking;
+use crate::pool::{off_thread, run_blocking};
 use crate::redb::Recovery;
 use crate::stream::{Writer, seal};
 use forgeone_db_engine::{Error, ErrorKind, Result};
@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
-/// [`close`](Self::close) is called or the last clone is dropped.
+/// [`close`](Self::close) is called or the last clone is dropped. Event managers, and the results
+/// and subscriptions that they give, do not keep it open.
 ///
 /// # Example
 /// ```
@@ -65,7 +66,8 @@ impl Database {
     /// can give.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;
-        let core = open(options).await?;
+        let environment = Arc::clone(&options.environment);
+        let core = off_thread(&*environment, "open", open(options)).await??;
         Ok(Self { inner: Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }) })
     }
 
@@ -111,20 +113,10 @@ impl Database {
         self.seal_where(|writer| writer.limits().reached(writer.shard())).await
     }
 
-    async fn seal_where(&self, due: impl Fn(&Writer) -> bool) -> Result<()> {
-        let core = &self.inner.core;
-        if core.writers.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "this handle only reads; open the store for writing to seal",
-            ));
-        }
-        core.shared.check_open()?;
-        for writer in core.writers.iter().filter(|writer| due(writer)) {
-            seal(writer, &core.shared).await?;
-            core.shared.sealed.notify();
-        }
-        Ok(())
+    async fn seal_where(&self, due: fn(&Writer) -> bool) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let work = async move { inner.core.seal_where(due).await };
+        off_thread(&*self.inner.core.shared.environment, "seal", work).await?
     }
 
     /// Sizes and counts of every database.
@@ -135,17 +127,6 @@ impl Database {
         collect(&self.inner.core).await
     }
 
-    /// Commits what is queued, ends all background work, records every head for the next opening,
-    /// and releases the files. Every later call on any clone is `Closed(Shutdown)`; a second
-    /// `close` does nothing.
-    ///
-    /// # Errors
-    /// What the last write of the close failed with; the store is closed all the same, and opens
-    /// again as after a crash.
-    pub async fn close(&self) -> Result<()> {
-        self.inner.close().await
-    }
-
     /// The committers, for tests that install what no sealer would.
     #[cfg(test)]
     pub(crate) fn writers(&self) -> &[Arc<Writer>] {
@@ -154,6 +135,36 @@ impl Database {
 
     pub(super) fn core(&self) -> &Core {
         &self.inner.core
+    }
+
+    /// Commits what is queued, ends all background work, records every head for the next opening,
+    /// and releases the files. Every later call on any clone is `Closed(Shutdown)`; a second
+    /// `close` does nothing.
+    ///
+    /// # Errors
+    /// What the last write of the close failed with; the store is closed all the same, and opens
+    /// again as after a crash.
+    pub async fn close(&self) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let work = async move { inner.close().await };
+        off_thread(&*self.inner.core.shared.environment, "close", work).await?
+    }
+}
+
+impl Core {
+    async fn seal_where(&self, due: fn(&Writer) -> bool) -> Result<()> {
+        if self.writers.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "this handle only reads; open the store for writing to seal",
+            ));
+        }
+        self.shared.check_open()?;
+        for writer in self.writers.iter().filter(|writer| due(writer)) {
+            seal(writer, &self.shared).await?;
+            self.shared.sealed.notify();
+        }
+        Ok(())
     }
 }
 

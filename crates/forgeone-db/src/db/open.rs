@@ -6,7 +6,7 @@ use super::sidecar::{CLOSED_NAME, Sidecar};
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, Keyring, Phase};
 use crate::environment::Task;
-use crate::events::EventManager;
+use crate::events::{EventManager, Tokens};
 use crate::integrity::Subject;
 use crate::log::{BlockDraft, CommitLog, KeyWrap, Loaded, LogContext, Tables, TopicTable};
 use crate::options::{OpenMode, StoreOptions, StorePlace};
@@ -169,14 +169,17 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
     Ok(())
 }
 
+/// The stack of engines, and redb where it is at the bottom.
+type Stack = (Arc<dyn Engine>, Option<Arc<RedbEngine>>);
+
 /// The one place where the stack of engines is built.
 fn build_engine(
     options: &StoreOptions,
     lock: Option<StoreLock>,
     directory: Option<StoreDirectory>,
-) -> Result<(Arc<dyn Engine>, Option<Arc<RedbEngine>>)> {
+) -> Result<Stack> {
     let environment = Arc::clone(&options.environment);
-    let (engine, redb): (Arc<dyn Engine>, _) = match (&options.place, directory) {
+    let (engine, redb): Stack = match (&options.place, directory) {
         (StorePlace::Engine(engine), _) => (Arc::clone(engine), None),
         (StorePlace::Directory(_), None) => {
             return Err(Error::new(ErrorKind::Internal, "a store in a directory has none"));
@@ -314,7 +317,7 @@ impl Opening<'_> {
         let shared = self.shared(settings);
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
-        let writer = Writer::start(shard, Arc::new(log), shared, SealLimits::default())?;
+        let writer = Writer::start(shard, Arc::new(log), &shared, SealLimits::default())?;
         let written = write_settings(&writer, settings).await;
         writer.stop();
         written?;
@@ -371,7 +374,7 @@ impl Opening<'_> {
                     log
                 }
             };
-            writers.push(Writer::start(shard, Arc::new(log), Arc::clone(shared), limits)?);
+            writers.push(Writer::start(shard, Arc::new(log), shared, limits)?);
         }
         Ok(writers)
     }
@@ -438,7 +441,9 @@ impl Opening<'_> {
             writers.iter().skip(1).cloned().collect(),
             Arc::clone(&shared),
         ));
-        let tokens = CursorKey::derive(keyring.system_key(), &keyring.lineage().store_id)?;
+        let lineage = keyring.lineage();
+        let tokens =
+            Tokens::new(CursorKey::derive(keyring.system_key(), &lineage.store_id)?, lineage.epoch);
         let events = EventManager::new(streams, Arc::new(tokens));
         let background = self.start_background(&shards, &system, &writers, &shared)?;
         Ok(Core {

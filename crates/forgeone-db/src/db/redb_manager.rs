@@ -106,7 +106,8 @@ impl RedbManager {
     /// # Errors
     /// As [`EventManager::query`].
     pub fn query_events(&self, query: EventQuery) -> Result<BlockingResults> {
-        run_blocking(self.events().query(query)).map(|results| BlockingResults { results })
+        let results = run_blocking(self.events().query(query))?;
+        Ok(BlockingResults { results, _store: self.database.clone() })
     }
 
     /// Follows topics; the iterator waits for what comes.
@@ -119,7 +120,7 @@ impl RedbManager {
         start: StartFrom,
     ) -> Result<BlockingSubscription> {
         let subscription = run_blocking(self.events().subscribe(topics, start))?;
-        Ok(BlockingSubscription { subscription })
+        Ok(BlockingSubscription { subscription, _store: self.database.clone() })
     }
 
     /// Reads what is there from `start` on, in the order of commits.
@@ -128,7 +129,7 @@ impl RedbManager {
     /// As [`EventManager::replay`].
     pub fn replay(&self, topics: &TopicPattern, start: StartFrom) -> Result<BlockingSubscription> {
         let subscription = run_blocking(self.events().replay(topics, start))?;
-        Ok(BlockingSubscription { subscription })
+        Ok(BlockingSubscription { subscription, _store: self.database.clone() })
     }
 
     /// The topics that match, by name.
@@ -202,11 +203,12 @@ impl From<Database> for RedbManager {
     }
 }
 
-/// Results of a query as an iterator. After an error it may be asked again, and goes on behind the
+/// Results of a query as an iterator, which keeps the store open. After an error it may be asked again, and goes on behind the
 /// results it gave.
 #[derive(Debug)]
 pub struct BlockingResults {
     results: EventResults,
+    _store: Database,
 }
 
 impl BlockingResults {
@@ -227,11 +229,12 @@ impl Iterator for BlockingResults {
     }
 }
 
-/// A subscription or replay as an iterator: waits for the next event, and ends after an error or
+/// A subscription or replay as an iterator, which keeps the store open: waits for the next event, and ends after an error or
 /// at the end of a replay.
 #[derive(Debug)]
 pub struct BlockingSubscription {
     subscription: EventSubscription,
+    _store: Database,
 }
 
 impl BlockingSubscription {

@@ -3,7 +3,7 @@
 use super::convert::{to_record, to_stored};
 use super::query::{EventQuery, EventResults};
 use super::subscription::{EventSubscription, StartFrom};
-use crate::crypto::CursorKey;
+use super::token::Tokens;
 use crate::model::{EventMessage, StreamableEvent, TopicPattern, check_topic};
 use crate::stream::{Found, Position, Streams};
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct EventManager {
     streams: Arc<Streams>,
-    tokens: Arc<CursorKey>,
+    tokens: Arc<Tokens>,
 }
 
 /// An event to store, with what the store must know about its timestamp.
@@ -88,7 +88,7 @@ pub struct TopicInfo {
 }
 
 impl EventManager {
-    pub(crate) fn new(streams: Arc<Streams>, tokens: Arc<CursorKey>) -> Self {
+    pub(crate) fn new(streams: Arc<Streams>, tokens: Arc<Tokens>) -> Self {
         Self { streams, tokens }
     }
 

@@ -7,7 +7,10 @@ mod convert;
 mod manager;
 mod query;
 mod subscription;
+mod token;
 
 pub use manager::{EventManager, EventPosition, NewEvent, StoredEvent, TopicInfo};
 pub use query::{EventOrder, EventQuery, EventResults};
+pub(crate) use token::Tokens;
+
 pub use subscription::{EventSubscription, StartFrom};

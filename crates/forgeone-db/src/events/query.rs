@@ -2,8 +2,8 @@
 
 use super::convert::to_stored;
 use super::manager::StoredEvent;
-use crate::codec::{Cursor, corrupt, put_bytes};
-use crate::crypto::CursorKey;
+use super::token::{TokenKind, Tokens};
+use crate::codec::{Cursor, put_bytes};
 use crate::environment::Timestamp;
 use crate::model::{EventPriority, TopicPattern};
 use crate::stream::{Order, Query, QueryCursor, QuerySpec, Streams};
@@ -111,7 +111,7 @@ impl EventQuery {
 #[derive(Debug)]
 pub struct EventResults {
     streams: Arc<Streams>,
-    tokens: Arc<CursorKey>,
+    tokens: Arc<Tokens>,
     topics: TopicPattern,
     spec: QuerySpec,
     query: Query,
@@ -121,7 +121,7 @@ pub struct EventResults {
 impl EventResults {
     pub(super) async fn start(
         streams: Arc<Streams>,
-        tokens: Arc<CursorKey>,
+        tokens: Arc<Tokens>,
         query: EventQuery,
     ) -> Result<Self> {
         let EventQuery { topics, mut spec, cursor, limit } = query;
@@ -183,24 +183,18 @@ impl EventResults {
     /// `Internal` if it cannot be made.
     pub fn cursor(&self) -> Result<Option<String>> {
         let Some(cursor) = &self.spec.cursor else { return Ok(None) };
-        let mut payload = vec![CURSOR_QUERY];
+        let mut payload = Vec::new();
         payload.extend_from_slice(&cursor.time.to_ordered_bytes());
         payload.extend_from_slice(&cursor.sequence.to_be_bytes());
         put_bytes(&mut payload, cursor.topic.as_bytes());
-        self.tokens.seal(&payload).map(Some)
+        self.tokens.seal(TokenKind::Query, &payload).map(Some)
     }
 }
 
-/// The first byte of a query cursor's content.
-const CURSOR_QUERY: u8 = 1; // on-disk
-
-fn open_cursor(tokens: &CursorKey, token: &str) -> Result<QueryCursor> {
-    let payload = tokens.open(token)?;
-    let parse = || {
+fn open_cursor(tokens: &Tokens, token: &str) -> Result<QueryCursor> {
+    let payload = tokens.open(TokenKind::Query, token)?;
+    let parse = || -> Result<QueryCursor> {
         let mut cursor = Cursor::new(&payload);
-        if cursor.u8()? != CURSOR_QUERY {
-            return Err(corrupt("not a query's cursor"));
-        }
         let time = Timestamp::from_ordered_bytes(cursor.array()?);
         let sequence = cursor.u64()?;
         let topic = cursor.text()?.to_owned();

@@ -2,12 +2,13 @@
 
 use super::convert::to_stored;
 use super::manager::StoredEvent;
-use crate::crypto::CursorKey;
+use super::token::{TokenKind, Tokens};
 use crate::model::TopicPattern;
 use crate::stream::{Found, Start, Streams, Subscription, decode_positions, encode_positions};
 use chrono::{DateTime, Utc};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use futures::Stream;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -43,7 +44,7 @@ pub enum StartFrom {
 /// from the store when it asks.
 pub struct EventSubscription {
     state: State,
-    tokens: Arc<CursorKey>,
+    tokens: Arc<Tokens>,
     ends: bool,
 }
 
@@ -58,7 +59,7 @@ enum State {
 impl EventSubscription {
     pub(super) async fn start(
         streams: Arc<Streams>,
-        tokens: Arc<CursorKey>,
+        tokens: Arc<Tokens>,
         topics: &TopicPattern,
         start: StartFrom,
     ) -> Result<Self> {
@@ -99,9 +100,8 @@ impl EventSubscription {
     /// Grows with the number of topics that match, by up to 14 bytes for each.
     pub fn token(&self) -> Result<Option<String>> {
         let State::Idle(subscription) = &self.state else { return Ok(None) };
-        let mut payload = vec![TOKEN_SUBSCRIPTION];
-        payload.extend_from_slice(&encode_positions(&subscription.positions()));
-        self.tokens.seal(&payload).map(Some)
+        let positions = encode_positions(&subscription.positions());
+        self.tokens.seal(TokenKind::Subscription, &positions).map(Some)
     }
 
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<StoredEvent>>> {
@@ -150,16 +150,9 @@ impl fmt::Debug for EventSubscription {
     }
 }
 
-/// The first byte of a subscription token's content.
-const TOKEN_SUBSCRIPTION: u8 = 2; // on-disk
-
-fn open_token(tokens: &CursorKey, token: &str) -> Result<std::collections::BTreeMap<u64, u64>> {
-    let payload = tokens.open(token)?;
-    let invalid = || Error::new(ErrorKind::Invalid, "this is no token of a subscription");
-    match payload.split_first() {
-        Some((&TOKEN_SUBSCRIPTION, positions)) => {
-            decode_positions(positions).map_err(|error| invalid().with_source(error))
-        }
-        _ => Err(invalid()),
-    }
+fn open_token(tokens: &Tokens, token: &str) -> Result<BTreeMap<u64, u64>> {
+    let positions = tokens.open(TokenKind::Subscription, token)?;
+    decode_positions(&positions).map_err(|error| {
+        Error::new(ErrorKind::Invalid, "this is no token of a subscription").with_source(error)
+    })
 }

@@ -94,10 +94,6 @@ impl Fences {
         }
         low
     }
-
-    fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
-    }
 }
 
 /// Collects a run's units as they are written.
@@ -268,14 +264,5 @@ impl Directory {
     /// The first key of the run; empty for an empty run.
     pub(super) fn first_key(&self) -> &[u8] {
         self.page_fences.get(0).unwrap_or_default()
-    }
-
-    /// Bytes it takes in memory.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let rows = self.pages.capacity() + self.filters.capacity();
-        size_of::<Self>()
-            + rows * size_of::<UnitRow>()
-            + self.page_fences.memory_bytes()
-            + self.filter_fences.memory_bytes()
     }
 }

@@ -8,14 +8,10 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-/// What an entry costs beyond its bytes, about.
-const ENTRY_BYTES: usize = 96;
-
-/// An ordered map of keys to values or tombstones that knows its size.
+/// An ordered map of keys to values or tombstones.
 #[derive(Default)]
 pub(crate) struct Memtable {
     entries: BTreeMap<Bytes, Option<Bytes>>,
-    bytes: usize,
 }
 
 impl Memtable {
@@ -34,13 +30,7 @@ impl Memtable {
     }
 
     fn set(&mut self, key: Bytes, value: Option<Bytes>) {
-        let key_bytes = key.len();
-        let size = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
-        self.bytes += size(&value);
-        match self.entries.insert(key, value) {
-            Some(before) => self.bytes -= size(&before),
-            None => self.bytes += key_bytes + ENTRY_BYTES,
-        }
+        self.entries.insert(key, value);
     }
 
     /// What the memtable knows of `key`.
@@ -58,11 +48,6 @@ impl Memtable {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
-    }
-
-    /// Bytes it takes, about.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Every entry in order; a tombstone is `None`.

@@ -24,7 +24,9 @@ pub(crate) use memtable::{Memtable, MemtableSource};
 pub(crate) use merge::{Tombstones, merge};
 pub(crate) use run::Run;
 pub(crate) use run_cursor::{CachePolicy, RunCursor};
-pub(crate) use run_writer::{RunRef, RunWriter, write_run};
+#[cfg(test)]
+pub(crate) use run_writer::write_run;
+pub(crate) use run_writer::{RunRef, RunWriter};
 pub(crate) use scan::Scan;
 pub(crate) use view::Index;
 

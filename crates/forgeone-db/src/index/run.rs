@@ -76,14 +76,10 @@ impl Run {
         &self.named
     }
 
+    #[cfg(test)]
     /// Tombstones among its entries.
     pub(crate) const fn tombstones(&self) -> u64 {
         self.directory.tombstones
-    }
-
-    /// Bytes it takes in memory besides the cache.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.directory.memory_bytes()
     }
 
     /// What the run knows of `key`; `None` is certain too.

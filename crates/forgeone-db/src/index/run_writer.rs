@@ -4,8 +4,7 @@ use super::directory::{DirectoryBuilder, UnitKind, UnitRow};
 use super::filter::{FILTER_SEED_BYTES, FilterBuilder, FilterSeed, RawFilter};
 use super::page::PageBuilder;
 use super::{
-    DIRECTORY_UNIT, Family, FamilyId, IndexContext, KEY_BYTES_MAX, Memtable, RUN, VALUE_BYTES_MAX,
-    binding,
+    DIRECTORY_UNIT, Family, FamilyId, IndexContext, KEY_BYTES_MAX, RUN, VALUE_BYTES_MAX, binding,
 };
 use crate::codec::{Compression, compress};
 use crate::crypto::Lineage;
@@ -161,10 +160,11 @@ impl<'a> RunWriter<'a> {
 ///
 /// # Errors
 /// As [`RunWriter`]'s.
+#[cfg(test)]
 pub(crate) async fn write_run(
     context: &IndexContext,
     family: &Family,
-    memtable: &Memtable,
+    memtable: &super::Memtable,
     piece: &mut PieceWriter,
 ) -> Result<RunRef> {
     let mut run = RunWriter::begin(context, family, piece)?;

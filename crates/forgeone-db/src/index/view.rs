@@ -26,11 +26,6 @@ impl Index {
         Self { memtables, runs }
     }
 
-    /// The runs, newest first.
-    pub(crate) fn runs(&self) -> &[Arc<Run>] {
-        &self.runs
-    }
-
     /// The value of `key`.
     ///
     /// # Errors

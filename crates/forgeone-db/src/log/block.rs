@@ -170,10 +170,8 @@ pub(crate) struct Block {
     pub(crate) previous: Hash,
     pub(crate) stamp: u64,
     pub(crate) term: u64,
-    pub(crate) keyring: u64,
     pub(crate) time: Timestamp,
     pub(crate) witnesses: Vec<Witness>,
-    pub(crate) topics: Vec<TopicIntro>,
     pub(crate) sections: Vec<Section>,
 }
 
@@ -378,10 +376,8 @@ impl BlockHeader {
             previous: self.previous,
             stamp: self.stamp,
             term: self.term,
-            keyring: self.keyring,
             time: Timestamp { seconds: self.seconds, nanos: self.nanos },
             witnesses: self.witnesses,
-            topics: self.topics,
             sections,
         }
     }

@@ -180,7 +180,7 @@ impl LogContext {
                     .block_context()
                     .open(next, &entry.value, &self.topics)
                     .map_err(|error| error.with("commit", next))?;
-                if block.previous != previous {
+                if block.previous != previous || block.term > head.term {
                     return Err(
                         corrupt("a block does not follow the one before it").with("commit", next)
                     );
@@ -273,10 +273,6 @@ impl CommitLog {
             keyring: context.keyring,
         };
         Self { context, state: Mutex::new(LogState { head, stored: Bytes::new() }) }
-    }
-
-    pub(crate) fn context(&self) -> &LogContext {
-        &self.context
     }
 
     /// The head of the last successful commit.

@@ -1,14 +1,11 @@
 //! A cache of opened units and members: least recently used first out, bounded in bytes.
 
-use super::Member;
 use forgeone_db_engine::{DatabaseName, TableName};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Opened and decompressed units.
 pub(crate) type UnitCache = Cache<Arc<Vec<u8>>>;
-/// Opened members.
-pub(crate) type MemberCache = Cache<Arc<Member>>;
 
 /// What a piece's entry costs beyond its value: two maps' slots and the list's.
 const ENTRY_BYTES: usize = 160;
@@ -84,11 +81,13 @@ impl<V: Clone> Cache<V> {
     }
 
     /// Bytes held now.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
     /// Values held now.
+    #[cfg(test)]
     pub(crate) fn entries(&self) -> usize {
         let lru = self.lock();
         lru.slots.len() - lru.free.len()

@@ -14,15 +14,15 @@ mod cache;
 mod reader;
 mod writer;
 
-pub(crate) use cache::{Cache, CacheKey, MemberCache, UnitCache};
+pub(crate) use cache::{Cache, CacheKey, UnitCache};
 pub(crate) use reader::{Member, PieceReader};
-pub(crate) use writer::{MemberWriter, PieceStats, PieceWriter};
+pub(crate) use writer::{MemberWriter, PieceWriter};
 
 use crate::crypto::{PREFIX_BYTES_MAX, TAG_BYTES, Tag};
 use bytes::Bytes;
 use forgeone_db_engine::{
-    Batch, DatabaseName, Direction, Durability, Engine, Error, ErrorKind, KeyRange, Projection,
-    Read, Result, TableName,
+    Batch, DatabaseName, Direction, Durability, Engine, Error, KeyRange, Projection, Read, Result,
+    TableName,
 };
 use minicbor::{Decode, Encode};
 use std::sync::Arc;

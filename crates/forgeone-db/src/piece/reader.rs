@@ -106,11 +106,6 @@ impl Member {
         std::mem::take(&mut self.directory)
     }
 
-    /// The reference it was opened with.
-    pub(crate) const fn named(&self) -> &PieceRef {
-        &self.named
-    }
-
     /// Bytes it takes in memory, for a cache.
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.directory.capacity()

@@ -76,16 +76,6 @@ impl PieceWriter {
         }
     }
 
-    /// The piece's number.
-    pub(crate) const fn piece(&self) -> u64 {
-        self.piece
-    }
-
-    /// Bytes taken so far.
-    pub(crate) const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Starts a member under a key of its own in `domain`. One that is dropped unfinished leaves
     /// bytes that nothing names; the next member starts behind them.
     ///
@@ -175,11 +165,6 @@ pub(crate) struct MemberWriter<'a> {
 }
 
 impl MemberWriter<'_> {
-    /// How many units were added.
-    pub(crate) const fn units(&self) -> u32 {
-        self.units
-    }
-
     /// Bytes of the units added.
     pub(crate) const fn units_bytes(&self) -> u64 {
         self.piece.bytes - self.offset

@@ -11,12 +11,14 @@ use forgeone_db_engine::{
     Read, ReadResult, Result, Usage,
 };
 use futures::channel::oneshot;
-use futures::executor::block_on;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 thread_local! {
     static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
@@ -32,6 +34,52 @@ pub(crate) fn run_blocking<T>(future: impl Future<Output = T>) -> T {
     }
     let _restore = Restore(MAY_BLOCK.replace(true));
     block_on(future)
+}
+
+/// Runs `work`, which blocks, on a thread of its own, unless this thread may block anyway. Dropping
+/// the future lets the work run on.
+///
+/// # Errors
+/// `Unavailable` when no thread can be started; `Internal` when the work panicked.
+pub(crate) async fn off_thread<T: Send + 'static>(
+    environment: &dyn Environment,
+    name: &str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T> {
+    if MAY_BLOCK.get() {
+        return Ok(work.await);
+    }
+    let (reply, answer) = oneshot::channel();
+    let task = move || {
+        // A caller that went away wanted no answer.
+        drop(reply.send(run_blocking(work)));
+    };
+    environment.spawn(name, Box::new(task))?;
+    answer.await.map_err(|_| Error::new(ErrorKind::Internal, "a background task panicked"))
+}
+
+/// Wakes a thread that waits in [`block_on`].
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Polls a future on this thread until it is done. Unlike the executors of the crates around, it
+/// may be nested: a caller's executor may drop a store, and dropping closes it.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+            return result;
+        }
+        // A wake-up between the poll and here makes this return at once.
+        thread::park();
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
@@ -20,6 +21,13 @@ use std::time::Duration;
 
 /// How long an opener waits before it looks again for a file that it may close.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The first bytes of every redb file.
+const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
+/// Where redb's two commit slots have their format version, and the newest one known here.
+const VERSION_OFFSETS: [usize; 2] = [64, 192];
+const VERSION_KNOWN: u8 = 3;
+const HEADER_BYTES: usize = 320;
 
 /// Whether the engine may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,7 +277,7 @@ impl Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
             Ok(file) if file.metadata().map_err(failed)?.len() == 0 => Ok(None),
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => check_version(&file).map(|()| Some(file)),
         }
     }
 
@@ -402,6 +410,23 @@ impl Files {
             drop(self.close(&mut handle));
             open
         })
+    }
+}
+
+/// redb calls a newer format damage. A file is newer only if both of its commit slots say so
+/// alike: damage does not.
+fn check_version(file: &fs::File) -> Result<()> {
+    let mut header = [0; HEADER_BYTES];
+    if file.read_exact_at(&mut header, 0).is_err() || !header.starts_with(&MAGIC) {
+        return Ok(());
+    }
+    match VERSION_OFFSETS.map(|offset| header.get(offset)) {
+        [Some(first), Some(second)] if first == second && *first > VERSION_KNOWN => {
+            Err(Error::new(ErrorKind::UpgradeRequired, "the database file has a newer format")
+                .with("version", first)
+                .with("version_known", VERSION_KNOWN))
+        }
+        _ => Ok(()),
     }
 }
 

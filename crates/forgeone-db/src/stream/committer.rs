@@ -70,14 +70,14 @@ impl Writer {
     pub(crate) fn start(
         shard: Arc<Shard>,
         log: Arc<CommitLog>,
-        shared: Arc<Shared>,
+        shared: &Arc<Shared>,
         limits: SealLimits,
     ) -> Result<Arc<Self>> {
         let name = format!("commit-{}", shard.context().database);
         let writer = Arc::new(Self {
             shard,
             log,
-            shared: Arc::clone(&shared),
+            shared: Arc::clone(shared),
             queue: Queue::new(),
             limits,
             poisoned: AtomicBool::new(false),
@@ -235,13 +235,7 @@ impl Writer {
 
     async fn commit(&self, group: Group) -> Result<()> {
         let database = self.shard.context().database.as_str();
-        let recorded = self.shard.state().witnesses();
-        let witnesses = self
-            .shared
-            .other_heads(database)
-            .into_iter()
-            .filter(|head| !recorded.iter().any(|known| known == head))
-            .collect();
+        let witnesses = self.shard.state().unrecorded(&self.shared.other_heads(database));
         let drafts = group.into_drafts();
         let topics_known = &self.shard.context().topics;
         let topics: Vec<_> = drafts

@@ -18,14 +18,12 @@ const FAMILY_LATE: u64 = 34; // on-disk
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum TopicKind {
     Events,
-    Logs,
 }
 
 impl TopicKind {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Events => 1,
-            Self::Logs => 2,
         }
     }
 }

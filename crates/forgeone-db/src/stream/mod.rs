@@ -23,13 +23,12 @@ mod subscription;
 mod tail;
 
 pub(crate) use change::decode_changes;
-pub(crate) use committer::{Entry, Position, REQUEST_BYTES_MAX, Writer};
-pub(crate) use directory::{Directory, DirectoryEntry, Topic, next_topic_id, parse_directory};
+pub(crate) use committer::{Position, Writer};
+pub(crate) use directory::{Directory, DirectoryEntry, next_topic_id, parse_directory};
 pub(crate) use families::{
     Layout, SUBJECT_STATE, TopicKind, entry_position, id_key, index_entries, parse_sequence,
 };
 pub(crate) use follower::follow;
-pub(crate) use notify::Notify;
 pub(crate) use query::{Found, Order, Query, QueryCursor, QuerySpec};
 pub(crate) use record::{Record, RecordBatch};
 pub(crate) use sealer::{SealLimits, run_sealer, seal};
@@ -37,6 +36,6 @@ pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};
 pub(crate) use shard::{Caches, Shard};
 pub(crate) use store::Shared;
-pub(crate) use streams::{Streams, TopicSummary};
+pub(crate) use streams::Streams;
 pub(crate) use subscription::{Start, Subscription, decode_positions, encode_positions};
 pub(crate) use tail::decode_section;

@@ -6,8 +6,7 @@
 
 use super::directory::Topic;
 use super::families::{late_key, parse_late_key};
-use super::record::Record;
-use super::segment::Chunk;
+use super::record::{Record, RecordBatch};
 use super::shard::{FamilyView, Shard};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
@@ -221,7 +220,7 @@ struct OnTime {
     /// The next sequence number to look at; `None` at the end.
     next: Option<u64>,
     started: bool,
-    chunk: Option<Chunk>,
+    chunk: Option<Arc<RecordBatch>>,
 }
 
 /// The stream of late records.
@@ -229,7 +228,7 @@ struct OnTime {
 enum Late {
     Unopened,
     /// The view keeps the index's runs in place.
-    Open(Box<Scan>, FamilyView),
+    Open(Box<Scan>, #[expect(dead_code, reason = "keeps the runs in place")] FamilyView),
     Ended,
 }
 
@@ -319,19 +318,19 @@ impl TopicQuery {
                 }
                 // The boundary lies somewhere in this chunk; start at its end.
                 let chunk = self.shard.chunk(self.topic.id, sequence, false).await?;
-                Ok(Some(chunk.batch.last().min(self.upto)))
+                Ok(Some(chunk.last().min(self.upto)))
             }
         }
     }
 
     async fn record_at(&mut self, sequence: u64) -> Result<Record> {
-        let held = self.on_time.chunk.as_ref().and_then(|chunk| chunk.batch.get(sequence));
+        let held = self.on_time.chunk.as_ref().and_then(|chunk| chunk.get(sequence));
         if let Some(record) = held {
             return Ok(record.clone());
         }
         let forward = self.spec.order == Order::Ascending;
         let chunk = self.shard.chunk(self.topic.id, sequence, forward).await?;
-        let record = chunk.batch.get(sequence).cloned();
+        let record = chunk.get(sequence).cloned();
         self.on_time.chunk = Some(chunk);
         record.ok_or_else(|| corrupt("a unit lacks a record of its range"))
     }

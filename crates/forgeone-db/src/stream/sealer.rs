@@ -14,6 +14,7 @@ use crate::environment::Timestamp;
 use crate::index::{Family, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
 use crate::log::{Hash, Manifest, PinnedEntry, SegmentRef};
 use crate::piece::{PieceWriter, delete_piece, list_pieces};
+use crate::pool::run_blocking;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -21,6 +22,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Runs of one family before all are merged into one.
 const RUNS_MAX: usize = 12;
+/// Blocks in a tail before it is sealed, however little is in them.
+const TAIL_BLOCKS_MAX: u64 = 65_536;
 /// Segments are not merged beyond this many raw bytes.
 const SEGMENT_RAW_BYTES_MAX: u64 = 64 << 20;
 /// Segments smaller than this share a piece with others.
@@ -53,8 +56,10 @@ impl SealLimits {
 
     fn exceeded(&self, shard: &Shard, factor: usize) -> bool {
         let state = shard.state();
+        let newest = state.head.as_ref().map_or(0, |head| head.number);
         state.tail.bytes() >= self.tail_bytes * factor
             || state.tail.records() >= self.tail_records * factor as u64
+            || newest - state.manifest.covers >= TAIL_BLOCKS_MAX * factor as u64
     }
 
     /// Waits until the sealer has caught up with `shard`, so that memory stays bounded.
@@ -265,7 +270,7 @@ impl Pass<'_> {
             }
         }
         for section in sections {
-            segment.add(&section.chunk()?.batch).await?;
+            segment.add(&section.batch()?).await?;
         }
         segment.finish().await
     }
@@ -458,7 +463,6 @@ async fn collect_orphans(shard: &Shard) -> Result<()> {
 
 /// The background task that seals whichever database has enough in its tail.
 pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
-    use crate::pool::run_blocking;
     loop {
         let seen = shared.seal.version();
         if shared.stopping.load(Ordering::Acquire) {

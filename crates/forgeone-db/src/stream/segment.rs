@@ -81,13 +81,6 @@ const fn timestamp((seconds, nanos): (i64, u32)) -> Timestamp {
     Timestamp { seconds, nanos }
 }
 
-/// Some records of a topic, with their time bounds.
-#[derive(Debug, Clone)]
-pub(crate) struct Chunk {
-    pub(crate) batch: Arc<RecordBatch>,
-    pub(crate) bounds: TimeBounds,
-}
-
 /// Writes one segment into a piece.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter<'a> {
@@ -357,13 +350,7 @@ impl Segment {
         self.units.get(index).map_or(self.reference.last + 1, |unit| unit.first)
     }
 
-    /// Whether a unit has no record that is on time in `from..to` and of a level in `levels`, so
-    /// that reading it is pointless.
-    pub(crate) fn skips(&self, index: usize, levels: u32) -> bool {
-        self.units.get(index).is_some_and(|unit| unit.levels & levels == 0)
-    }
-
-    /// Records and bounds of unit `index`, read ahead with those that follow it when
+    /// Records of unit `index`, read ahead with those that follow it when
     /// `sequential`.
     ///
     /// # Errors
@@ -373,15 +360,14 @@ impl Segment {
         cache: &SegmentCache,
         index: usize,
         sequential: bool,
-    ) -> Result<Chunk> {
+    ) -> Result<Arc<RecordBatch>> {
         let entry = self
             .units
             .get(index)
             .ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))?;
         let offset = self.cache_offset(entry);
-        let bounds = entry.bounds();
         if let Some(batch) = cache.units.get(&self.place, offset) {
-            return Ok(Chunk { batch, bounds });
+            return Ok(batch);
         }
         let ahead = if sequential { READ_AHEAD_UNITS } else { 1 };
         let end = (index + ahead).min(self.units.len());
@@ -403,8 +389,7 @@ impl Segment {
             cache.units.insert(&self.place, self.cache_offset(unit), Arc::clone(&batch), bytes);
             wanted.get_or_insert(batch);
         }
-        let batch = wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))?;
-        Ok(Chunk { batch, bounds })
+        wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))
     }
 
     /// Records of unit `index`, past the cache: for rewriting what nobody may ask for.

@@ -4,8 +4,8 @@
 use super::change::decode_changes;
 use super::families::{IndexEntry, Layout, SUBJECT_STATE, index_entries};
 use super::notify::Notify;
-use super::record::{CommitMark, Record};
-use super::segment::{Chunk, Segment, SegmentCache};
+use super::record::{CommitMark, Record, RecordBatch};
+use super::segment::{Segment, SegmentCache};
 use super::tail::{Tail, TailSection, decode};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
@@ -15,6 +15,7 @@ use crate::log::{
 };
 use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
+use futures::lock::Mutex as AsyncMutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -146,6 +147,22 @@ impl State {
         self.links = self.links.split_off(&installed.oldest.saturating_sub(1));
     }
 
+    /// Those of `heads` that this database has not recorded yet. Of a store with very many shards
+    /// only some, in turn, so that no block is mostly witnesses; a manifest has them all.
+    pub(crate) fn unrecorded(&self, heads: &[Witness]) -> Vec<Witness> {
+        let turn = self.head.as_ref().map_or(0, |head| head.number);
+        let count = heads.len().max(1) as u64;
+        let start = usize::try_from(turn.wrapping_mul(BLOCK_WITNESSES_MAX as u64) % count);
+        let (before, after) = heads.split_at(start.unwrap_or(0).min(heads.len()));
+        after
+            .iter()
+            .chain(before)
+            .filter(|head| self.witnesses.get(&head.database) != Some(head))
+            .take(BLOCK_WITNESSES_MAX)
+            .cloned()
+            .collect()
+    }
+
     /// The newest heads of other databases that this one has recorded.
     pub(crate) fn witnesses(&self) -> Vec<Witness> {
         self.witnesses.values().cloned().collect()
@@ -187,6 +204,8 @@ pub(crate) struct Shard {
     caches: Caches,
     index: IndexContext,
     state: RwLock<State>,
+    /// Held while the state follows another process's writer, so that no block is taken in twice.
+    following: AsyncMutex<()>,
     /// Opened runs of the live manifest.
     runs: Mutex<HashMap<RunKey, Arc<Run>>>,
     /// Notified after every commit that became visible.
@@ -211,6 +230,7 @@ impl Shard {
             caches,
             index,
             state,
+            following: AsyncMutex::default(),
             runs: Mutex::default(),
             changed: Notify::default(),
         }
@@ -301,6 +321,7 @@ impl Shard {
     /// # Errors
     /// `Corrupt` when the log went back or is damaged.
     pub(crate) async fn refresh(&self) -> Result<bool> {
+        let _following = self.following.lock().await;
         for _ in 0..REFRESH_TRIES {
             let Some((head, _)) = self.context.load_head().await? else {
                 return self.still_absent();
@@ -398,13 +419,15 @@ impl Shard {
         subject: u64,
         sequence: u64,
         sequential: bool,
-    ) -> Result<Chunk> {
+    ) -> Result<Arc<RecordBatch>> {
         let not_found = || {
             forgeone_db_engine::Error::new(ErrorKind::NotFound, "no record has this number")
                 .with("sequence", sequence)
         };
         match self.place(subject, sequence).ok_or_else(not_found)? {
-            Place::Tail(section) => section.chunk().map_err(|error| self.context.locate(error)),
+            Place::Tail(section) => {
+                section.batch().map(Arc::new).map_err(|error| self.context.locate(error))
+            }
             Place::Segment(reference, pin) => {
                 let segment = self.segment(&reference).await?;
                 let chunk = segment
@@ -419,11 +442,7 @@ impl Shard {
     /// One record, with its commit.
     pub(crate) async fn record(&self, subject: u64, sequence: u64) -> Result<Record> {
         let chunk = self.chunk(subject, sequence, false).await?;
-        chunk
-            .batch
-            .get(sequence)
-            .cloned()
-            .ok_or_else(|| corrupt("a unit lacks a record of its range"))
+        chunk.get(sequence).cloned().ok_or_else(|| corrupt("a unit lacks a record of its range"))
     }
 
     /// Opens a segment, from the cache if it is there.
@@ -531,6 +550,8 @@ fn run_key(reference: &RunRef) -> RunKey {
     (reference.family, reference.piece.piece, reference.piece.offset)
 }
 
+/// Heads of other databases in one block.
+const BLOCK_WITNESSES_MAX: usize = 16;
 /// How often a reader follows a moving head before it gives up.
 const REFRESH_TRIES: u32 = 16;
 

@@ -66,10 +66,6 @@ impl Streams {
         &self.shared
     }
 
-    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
-        &self.shards
-    }
-
     /// Catches up with a writer in another process; does nothing on the writer itself.
     ///
     /// # Errors
@@ -134,13 +130,12 @@ impl Streams {
         let mut topics: HashMap<String, Arc<Topic>> = HashMap::new();
         let mut entries = Vec::with_capacity(records.len());
         for (name, record) in records {
-            let topic = match topics.get(&name) {
-                Some(topic) => Arc::clone(topic),
-                None => {
-                    let topic = self.open_topic(&name).await?;
-                    topics.insert(name, Arc::clone(&topic));
-                    topic
-                }
+            let topic = if let Some(topic) = topics.get(&name) {
+                Arc::clone(topic)
+            } else {
+                let topic = self.open_topic(&name).await?;
+                topics.insert(name, Arc::clone(&topic));
+                topic
             };
             entries.push(Entry { topic, record });
         }
@@ -284,11 +279,11 @@ impl Streams {
         let (mut found, mut bytes) = (Vec::new(), 0);
         while next <= last && found.len() < count_max && bytes < bytes_max {
             let chunk = self.reading(|| shard.chunk(topic.id, next, true)).await?;
-            for (sequence, record) in (chunk.batch.first..).zip(&chunk.batch.records) {
+            for (sequence, record) in (chunk.first..).zip(&chunk.records) {
                 if sequence < next || found.len() >= count_max || bytes >= bytes_max {
                     continue;
                 }
-                let stamp = chunk.batch.commit_of(sequence).map_or(0, |commit| commit.stamp);
+                let stamp = chunk.commit_of(sequence).map_or(0, |commit| commit.stamp);
                 bytes += record.bytes();
                 found.push((sequence, stamp, record.clone()));
                 next = sequence + 1;

@@ -1,7 +1,7 @@
 //! The newest records of a database, in memory: what the log has and no segment yet.
 
 use super::record::{CommitMark, Record, RecordBatch};
-use super::segment::{Chunk, TimeBounds};
+use super::segment::TimeBounds;
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::log::{Block, Section};
@@ -36,15 +36,6 @@ impl TailSection {
         self.section.last()
     }
 
-    /// Number of the commit it came in.
-    pub(crate) const fn commit(&self) -> u64 {
-        self.commit
-    }
-
-    pub(crate) const fn bounds(&self) -> TimeBounds {
-        self.bounds
-    }
-
     fn memory_bytes(&self) -> usize {
         self.section.memory_bytes() + size_of::<Self>() - size_of::<Section>()
     }
@@ -53,9 +44,8 @@ impl TailSection {
     ///
     /// # Errors
     /// `Corrupt` if the section is not what its header says.
-    pub(crate) fn chunk(&self) -> Result<Chunk> {
-        let batch = decode(&self.section, self.mark)?;
-        Ok(Chunk { batch: Arc::new(batch), bounds: self.bounds })
+    pub(crate) fn batch(&self) -> Result<RecordBatch> {
+        decode(&self.section, self.mark)
     }
 }
 

@@ -1,11 +1,22 @@
 //! The library as its users meet it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "these are tests, helpers included"
+)]
+
+mod beside;
 mod events;
+mod faults;
 mod kill_image;
+mod model;
 mod opening;
 mod stock;
 mod strict;
 mod support;
 mod tamper;
+mod trouble;
 mod verify;
 mod witness;

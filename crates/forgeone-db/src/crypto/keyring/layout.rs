@@ -113,11 +113,13 @@ impl SealedKeyring {
         self.header.number
     }
 
+    #[cfg(test)]
     /// The phase, not yet authenticated: for telling a person that a creation was cut short.
     pub(crate) const fn phase(&self) -> Phase {
         self.header.phase
     }
 
+    #[cfg(test)]
     /// Whether a key is needed, not yet authenticated.
     pub(crate) const fn is_encrypted(&self) -> bool {
         self.header.encrypted

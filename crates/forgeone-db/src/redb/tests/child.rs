@@ -18,7 +18,30 @@ pub(super) struct Helper {
 
 impl Helper {
     pub(super) fn start(role: &str, place: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::spawn(Command::new(std::env::current_exe().unwrap()), role, place)
+    }
+
+    /// As `start`, in a shell that runs `script` first. `None`, with a printed reason, where the
+    /// shell cannot.
+    pub(super) fn start_after(script: &str, role: &str, place: &Path) -> Option<Self> {
+        let (shell, flags) = if script.starts_with("mount") {
+            ("unshare", vec!["--mount", "sh", "-c"])
+        } else {
+            ("sh", vec!["-c"])
+        };
+        let probe = Command::new(shell).args(&flags).arg(script).env(PLACE, place).output();
+        if !probe.is_ok_and(|output| output.status.success()) {
+            println!("skipped: this system does not let a test run {script:?}");
+            return None;
+        }
+        let mut command = Command::new(shell);
+        command.args(&flags).arg(format!("{script} && exec \"$0\" \"$@\""));
+        command.arg(std::env::current_exe().unwrap());
+        Some(Self::spawn(command, role, place))
+    }
+
+    fn spawn(mut command: Command, role: &str, place: &Path) -> Self {
+        let mut child = command
             .args(["redb::tests::child::child_process", "--exact", "--nocapture"])
             .env(ROLE, role)
             .env(PLACE, place)
@@ -54,7 +77,7 @@ impl Helper {
     }
 }
 
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     println!("\nSAYS {what}");
 }
 
@@ -107,6 +130,7 @@ fn child_process() {
             wait_for_release();
             say("done");
         }
+        "full" => super::full::fill(&place),
         "recoverer" => {
             let directory = StoreDirectory::open(&place).unwrap();
             let engine = RedbEngine::open_reader(directory, RedbOptions::default()).unwrap();

@@ -3,7 +3,8 @@
 use super::*;
 use std::fs;
 
-/// Bytes that a file grows by, for each of 64 values of this size.
+/// Bytes that a file grows by, for each of 64 values of this size, redb's slack of up to a half
+/// included.
 fn bytes_per_value(key_bytes: usize, value_bytes: usize) -> u64 {
     let place = store();
     let engine = writer(place.path());
@@ -21,10 +22,10 @@ fn bytes_per_value(key_bytes: usize, value_bytes: usize) -> u64 {
 #[test]
 fn values_of_the_preferred_size_fit_into_64_kib_and_a_byte_more_spills() {
     let preferred = writer(store().path()).capability().value_bytes_preferred as usize;
-    assert!(bytes_per_value(32, preferred) < 80 * 1024);
-    assert!(bytes_per_value(32, preferred + 1) > 120 * 1024);
-    assert!(bytes_per_value(12, 65_512) < 80 * 1024);
-    assert!(bytes_per_value(12, 65_513) > 120 * 1024);
+    assert!(bytes_per_value(32, preferred) < 110_000);
+    assert!(bytes_per_value(32, preferred + 1) > 150_000);
+    assert!(bytes_per_value(12, 65_512) < 110_000);
+    assert!(bytes_per_value(12, 65_513) > 150_000);
 }
 
 #[test]

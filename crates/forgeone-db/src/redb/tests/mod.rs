@@ -4,9 +4,11 @@
 //! every call must be right or fail with a typed error.
 
 mod child;
+mod conformance;
 mod crash;
 mod damage;
 mod directory;
+mod full;
 mod limits;
 mod sharing;
 
@@ -43,8 +45,11 @@ fn store() -> TempDir {
     place
 }
 
+/// Waits a little for the lock: another test that starts a process holds every open file of this
+/// one for a moment, between fork and exec.
 fn writer(path: &Path) -> RedbEngine {
-    RedbEngine::open_writer(StoreDirectory::open(path).unwrap(), impatient()).unwrap()
+    let options = RedbOptions { lock_wait: Duration::from_secs(5), ..RedbOptions::default() };
+    RedbEngine::open_writer(StoreDirectory::open(path).unwrap(), options).unwrap()
 }
 
 fn reader(path: &Path) -> RedbEngine {

@@ -1,0 +1,36 @@
+//! One file for each command.
+
+mod append;
+mod completions;
+mod follow;
+mod init;
+mod key;
+mod pending;
+mod query;
+mod stats;
+mod topics;
+mod tour;
+
+use crate::args::{Args, Command, EventsCommand};
+use crate::exit::Failure;
+use crate::store::Place;
+use std::process::ExitCode;
+
+/// Runs what was asked for.
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let tour_directory = args.global.dir.clone();
+    let place = Place::new(args.global);
+    match args.command {
+        Command::Init(args) => init::run(&place, &args)?,
+        Command::Tour(args) => return tour::run(&place, tour_directory, &args),
+        Command::Events(EventsCommand::Append(args)) => return append::run(&place, args),
+        Command::Events(EventsCommand::Get { id }) => query::get(&place, id)?,
+        Command::Events(EventsCommand::Query(args)) => query::run(&place, args)?,
+        Command::Events(EventsCommand::Tail(args)) => follow::run(&place, args)?,
+        Command::Topics(command) => topics::run(&place, command)?,
+        Command::Key(command) => key::run(&place, command)?,
+        Command::Stats => stats::run(&place)?,
+        Command::Completions { shell } => completions::run(&place, shell)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

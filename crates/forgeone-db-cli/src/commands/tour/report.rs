@@ -1,0 +1,212 @@
+//! The report of a tour.
+
+use super::sources::Read;
+use crate::exit::Failure;
+use crate::output::{Bytes, Format, Output, quoted};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Everything that a tour found out.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) directory: PathBuf,
+    pub(super) key_file: PathBuf,
+    pub(super) source: &'static str,
+    pub(super) read: Read,
+    pub(super) topics: u64,
+    pub(super) events: u64,
+    pub(super) commits: u64,
+    pub(super) store_seconds: f64,
+    pub(super) seal_seconds: f64,
+    pub(super) follow_behind_ms: f64,
+    pub(super) close_ms: f64,
+    pub(super) reopen_ms: f64,
+    pub(super) lookups: Lookups,
+    pub(super) sizes: Sizes,
+    pub(super) checks: Vec<Check>,
+    pub(super) next: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Lookups {
+    pub(super) by_id: u64,
+    pub(super) first_ms: f64,
+    pub(super) median_ms: f64,
+    pub(super) p99_ms: f64,
+    pub(super) newest_100_ms: f64,
+    pub(super) window_events: u64,
+    pub(super) window_ms: f64,
+    pub(super) read_all_seconds: f64,
+}
+
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of the JSON, where units matter"
+)]
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Sizes {
+    pub(super) text_bytes: u64,
+    pub(super) sealed_bytes: u64,
+    pub(super) index_bytes: u64,
+    pub(super) allocated_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Check {
+    pub(super) what: &'static str,
+    pub(super) ok: bool,
+}
+
+impl Report {
+    pub(super) fn passed(&self) -> bool {
+        self.checks.iter().all(|check| check.ok)
+    }
+
+    pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
+        if output.format() == Format::Json {
+            output.json(self)?;
+        } else {
+            self.print_input(output)?;
+            self.print_times(output)?;
+            self.print_sizes(output)?;
+            self.print_end(output)?;
+        }
+        output.flush()?;
+        Ok(())
+    }
+
+    fn print_input(&self, output: &mut Output) -> Result<(), Failure> {
+        let read = &self.read;
+        output.line("What was stored")?;
+        output.line(format_args!(
+            "  {} events in {} topics, from {}, {} of text",
+            self.events,
+            self.topics,
+            self.source,
+            Bytes(read.text_bytes)
+        ))?;
+        for (count, what) in [
+            (read.lines_not_utf8, "lines were not UTF-8: stored with replacement characters"),
+            (read.lines_too_long, "lines had more than 16 MiB: left out"),
+            (read.files_unreadable, "files could not be read"),
+        ] {
+            if count > 0 {
+                output.line(format_args!("  {count} {what}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
+    fn print_times(&self, output: &mut Output) -> Result<(), Failure> {
+        let seconds = self.store_seconds.max(1e-6);
+        let lookups = &self.lookups;
+        output.line("How fast")?;
+        output.line(format_args!(
+            "  stored in {:.2} s: {:.0} events/s, {}/s, {} commits, each synced to disk",
+            self.store_seconds,
+            self.events as f64 / seconds,
+            per_second(self.read.text_bytes, seconds),
+            self.commits
+        ))?;
+        output.line(format_args!(
+            "  a second thread followed and had everything {:.1} ms after the last write",
+            self.follow_behind_ms
+        ))?;
+        output.line(format_args!(
+            "  sealed the rest in {:.2} s, closed in {:.1} ms, opened again in {:.1} ms",
+            self.seal_seconds, self.close_ms, self.reopen_ms
+        ))?;
+        output.line(format_args!(
+            "  {} lookups by id: the first after opening {:.2} ms, median {:.3} ms, 99 of 100 within {:.3} ms",
+            lookups.by_id, lookups.first_ms, lookups.median_ms, lookups.p99_ms
+        ))?;
+        output.line(format_args!(
+            "  the newest 100 events of a topic: {:.2} ms; {} events by time: {:.1} ms",
+            lookups.newest_100_ms, lookups.window_events, lookups.window_ms
+        ))?;
+        output
+            .line(format_args!(
+                "  read everything back in {:.2} s: {}/s",
+                lookups.read_all_seconds,
+                per_second(self.read.text_bytes, lookups.read_all_seconds.max(1e-6))
+            ))
+            .map(drop)
+    }
+
+    fn print_sizes(&self, output: &mut Output) -> Result<(), Failure> {
+        let sizes = &self.sizes;
+        output.line("How large, compressed and encrypted; times smaller than the text")?;
+        for (bytes, what) in [
+            (sizes.sealed_bytes, "the events themselves, ids and times included"),
+            (sizes.sealed_bytes + sizes.index_bytes, "with indexes by id and time"),
+            (sizes.allocated_bytes, "on disk, with free space inside the files"),
+        ] {
+            let ratio = ratio(sizes.text_bytes, bytes);
+            output.line(format_args!("  {:>10} {ratio:>7} {what}", Bytes(bytes)))?;
+        }
+        Ok(())
+    }
+
+    fn print_end(&self, output: &mut Output) -> Result<(), Failure> {
+        output.line("What was checked")?;
+        for check in &self.checks {
+            let verdict = if check.ok { "ok    " } else { "FAILED" };
+            output.line(format_args!("  {verdict} {}", check.what))?;
+        }
+        output.line(format_args!("The store   {}", self.directory.display()))?;
+        output.line(format_args!("Its key     {}", self.key_file.display()))?;
+        output.line("Try next")?;
+        for command in &self.next {
+            output.line(format_args!("  {command}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
+fn ratio(text: u64, stored: u64) -> String {
+    if stored == 0 { "-".to_owned() } else { format!("{:.2}x", text as f64 / stored as f64) }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few digits are shown"
+)]
+fn per_second(bytes: u64, seconds: f64) -> Bytes {
+    Bytes((bytes as f64 / seconds) as u64)
+}
+
+/// Commands that go on from here, ready for the shell.
+pub(super) fn next_steps(directory: &Path, key_file: &Path, topic: &str, id: &str) -> Vec<String> {
+    let start = format!(
+        "{} --dir {} --key-file {}",
+        program(),
+        quoted(&directory.to_string_lossy()),
+        quoted(&key_file.to_string_lossy())
+    );
+    let topic = quoted(topic);
+    [
+        "stats".to_owned(),
+        format!("events query --topic {topic} --reverse --limit 5"),
+        format!("--json events get {id}"),
+        "events query --topic 'tour.>' --from 1h --priority high".to_owned(),
+        format!("events tail --topic {topic} --after 100"),
+        "key list".to_owned(),
+    ]
+    .iter()
+    .map(|command| format!("{start} {command}"))
+    .chain([format!("echo '{{\"payload\": \"hello\"}}' | {start} events append --topic demo")])
+    .collect()
+}
+
+/// How this program is called: by name if the shell finds it, else by its path.
+fn program() -> String {
+    let name = "forgeone-db".to_owned();
+    let Ok(path) = std::env::current_exe() else { return name };
+    let found = std::env::var_os("PATH")
+        .is_some_and(|paths| std::env::split_paths(&paths).any(|at| at.join(&name) == path));
+    if found { name } else { quoted(&path.to_string_lossy()) }
+}

@@ -1,0 +1,179 @@
+//! What is printed: records as text or NDJSON on standard output, everything else on standard
+//! error.
+
+use crate::exit::Failure;
+use forgeone_db::StoredEvent;
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, BufWriter, StdoutLock, Write as _};
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// Whether whoever reads the output still does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    There,
+    Gone,
+}
+
+/// Prints a line on standard error. Nobody there to read it is no failure.
+pub(crate) fn say(line: impl fmt::Display) {
+    drop(writeln!(io::stderr().lock(), "{line}"));
+}
+
+/// Standard output, buffered until [`flush`](Self::flush).
+pub(crate) struct Output {
+    format: Format,
+    out: BufWriter<StdoutLock<'static>>,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, out: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+    }
+
+    pub(crate) const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints a line of text as it is.
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> Result<Reader, Failure> {
+        let written = writeln!(self.out, "{line}");
+        reader(written)
+    }
+
+    /// Prints a value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<Reader, Failure> {
+        let written = serde_json::to_writer(&mut self.out, value).map_err(io::Error::from);
+        reader(written.and_then(|()| self.out.write_all(b"\n")))
+    }
+
+    /// Prints `value` as JSON where that is wanted, else `line`.
+    pub(crate) fn either(
+        &mut self,
+        value: &impl Serialize,
+        line: impl fmt::Display,
+    ) -> Result<Reader, Failure> {
+        match self.format {
+            Format::Json => self.json(value),
+            Format::Text => self.line(line),
+        }
+    }
+
+    /// Prints an event.
+    pub(crate) fn event(&mut self, event: &StoredEvent) -> Result<Reader, Failure> {
+        self.either(event, EventLine(event))
+    }
+
+    /// Hands everything to the system.
+    pub(crate) fn flush(&mut self) -> Result<Reader, Failure> {
+        let written = self.out.flush();
+        reader(written)
+    }
+}
+
+fn reader(written: io::Result<()>) -> Result<Reader, Failure> {
+    match written {
+        Ok(()) => Ok(Reader::There),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(Failure::io("standard output cannot be written", &error)),
+    }
+}
+
+/// An event as a line: time, number, topic, priority, id, payload.
+struct EventLine<'a>(&'a StoredEvent);
+
+impl fmt::Display for EventLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StoredEvent { event, seq } = self.0;
+        write!(
+            f,
+            "{} {seq:>8} {} {:<8} {} {}",
+            event.timestamp.format("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            Escaped(&event.topic),
+            event.priority,
+            event.id,
+            Escaped(&event.payload),
+        )
+    }
+}
+
+/// Text on one line: what would move the cursor or change what a terminal shows is escaped.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut plain = 0;
+        for (at, letter) in self.0.char_indices().filter(|(_, letter)| is_unsafe(*letter)) {
+            f.write_str(self.0.get(plain..at).unwrap_or_default())?;
+            write!(f, "{}", letter.escape_default())?;
+            plain = at + letter.len_utf8();
+        }
+        f.write_str(self.0.get(plain..).unwrap_or_default())
+    }
+}
+
+/// Control characters, line and paragraph separators, and those that turn the direction of text.
+fn is_unsafe(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Bytes in the unit that people read.
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut value = self.0 as f64;
+        let mut unit = "B";
+        for larger in ["KiB", "MiB", "GiB", "TiB"] {
+            if value < 1024.0 {
+                break;
+            }
+            value /= 1024.0;
+            unit = larger;
+        }
+        let text = if unit == "B" { self.0.to_string() } else { format!("{value:.1}") };
+        f.pad(&format!("{text} {unit}"))
+    }
+}
+
+/// A word quoted for the shell where it needs it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Escaped, quoted};
+
+    #[test]
+    fn what_moves_a_terminal_is_escaped_and_the_rest_is_not() {
+        let shown = Escaped("a\nb\r\t\u{1b}[31m\u{202e} \\n \u{e9}").to_string();
+        assert_eq!(shown, "a\\nb\\r\\t\\u{1b}[31m\\u{202e} \\n \u{e9}");
+    }
+
+    #[test]
+    fn sizes_are_read_by_people() {
+        assert_eq!(Bytes(1023).to_string(), "1023 B");
+        assert_eq!(Bytes(1536).to_string(), "1.5 KiB");
+    }
+
+    #[test]
+    fn words_survive_the_shell() {
+        assert_eq!(quoted("./a/b-1"), "./a/b-1");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

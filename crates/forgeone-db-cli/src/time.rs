@@ -1,0 +1,90 @@
+//! Times as people type them.
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+/// Reads RFC 3339, a date (its midnight in UTC), or a span back from now such as `15m` or `1h30m`.
+///
+/// # Errors
+/// A sentence, for a usage error.
+pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+    parse_time_at(text, Utc::now())
+}
+
+fn parse_time_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    if let Ok(date) = text.parse::<NaiveDate>() {
+        return Ok(date.and_time(NaiveTime::MIN).and_utc());
+    }
+    let span = parse_span(text).ok_or_else(|| {
+        "expected RFC 3339 (2026-03-01T12:00:00Z), a date (2026-03-01), or a span back from now \
+         (90s, 15m, 1h30m, 2d, 1w)"
+            .to_owned()
+    })?;
+    now.checked_sub_signed(span).ok_or_else(|| "that is before the calendar begins".to_owned())
+}
+
+fn parse_span(text: &str) -> Option<TimeDelta> {
+    let mut total = TimeDelta::zero();
+    let mut rest = text;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let number: i64 = number.parse().ok()?;
+        let seconds: i64 = match tail.chars().next()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        total = total.checked_add(&TimeDelta::try_seconds(number.checked_mul(seconds)?)?)?;
+        rest = tail.get(1..)?;
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_time_at;
+    use chrono::{DateTime, TimeZone as _, Utc};
+
+    fn at(text: &str) -> Result<DateTime<Utc>, String> {
+        parse_time_at(text, Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap())
+    }
+
+    #[test]
+    fn three_ways_of_writing_a_time_are_read() {
+        let time = |h, m| Utc.with_ymd_and_hms(2026, 3, 1, h, m, 0).unwrap();
+        assert_eq!(at("2026-03-01T12:30:00+02:00"), Ok(time(10, 30)));
+        assert_eq!(at("2026-03-01"), Ok(time(0, 0)));
+        assert_eq!(at("15m"), Ok(time(11, 45)));
+        assert_eq!(at("1h30m"), Ok(time(10, 30)));
+        assert_eq!(at("0s"), Ok(time(12, 0)));
+        assert_eq!(at("1d"), Ok(Utc.with_ymd_and_hms(2026, 2, 28, 12, 0, 0).unwrap()));
+    }
+
+    #[test]
+    fn anything_else_is_refused_without_a_panic() {
+        for text in [
+            "",
+            "m",
+            "15",
+            "15x",
+            "-5m",
+            "yesterday",
+            "99999999999999999999s",
+            "1h 30m",
+            "9223372036854775807w",
+            "9223372036854775d",
+            "15\u{e9}",
+        ] {
+            assert!(at(text).is_err(), "{text}");
+        }
+    }
+}
