@@ -93,7 +93,7 @@ fn how_fast_verification_is() {
     for depth in [VerifyDepth::Quick, VerifyDepth::Standard, VerifyDepth::Deep] {
         let start = environment.monotonic();
         let report = store.verify(depth, |_| ()).unwrap();
-        let seconds = (environment.monotonic() - start).as_secs_f64();
+        let seconds = environment.monotonic().saturating_sub(start).as_secs_f64();
         let raw: u64 =
             store.stats().unwrap().databases.iter().map(|one| one.sealed_raw_bytes).sum();
         let (mut stored, mut raw) = (report.bytes as f64, raw as f64);
