@@ -5,6 +5,7 @@ use super::open::{Core, Unopened, close_unopened, open_unopened};
 use super::sidecar::CLOSED_NAME;
 use crate::integrity::{self, Subject, VerifyDepth, VerifyProgress, VerifyReport};
 use crate::options::StoreOptions;
+use crate::pool::off_thread;
 use forgeone_db_engine::Result;
 use std::sync::Arc;
 
@@ -49,7 +50,9 @@ impl Database {
         depth: VerifyDepth,
         mut progress: impl FnMut(&VerifyProgress) + Send,
     ) -> Result<VerifyReport> {
-        let Unopened { engine, subject } = open_unopened(options).await?;
+        let environment = Arc::clone(&options.environment);
+        let opened = off_thread(&*environment, "open", open_unopened(options)).await??;
+        let Unopened { engine, subject } = opened;
         let report = integrity::verify(subject, depth, &mut progress).await;
         close_unopened(&engine).await;
         report

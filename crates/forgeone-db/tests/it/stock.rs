@@ -147,7 +147,8 @@ pub(crate) fn stock_event(topic: &str, number: u64) -> EventMessage {
     if number.is_multiple_of(7) {
         event.checkpoint_marker = Some("mark".to_owned());
     }
-    event.payload = format!("{}-{}", event.payload, "x".repeat(number as usize % 50));
+    event.payload =
+        format!("{}-{}", event.payload, "x".repeat(usize::try_from(number % 50).unwrap()));
     event
 }
 

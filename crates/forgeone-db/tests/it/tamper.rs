@@ -39,9 +39,8 @@ struct Case {
 fn is_expected(error: &Error, keyring: bool) -> bool {
     match error.kind() {
         ErrorKind::Corrupt | ErrorKind::UpgradeRequired => true,
-        ErrorKind::WrongKey => keyring,
         // Without any copy of the keyring there is no store.
-        ErrorKind::NotFound => keyring,
+        ErrorKind::WrongKey | ErrorKind::NotFound => keyring,
         _ => false,
     }
 }
