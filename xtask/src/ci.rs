@@ -47,11 +47,48 @@ const AFTER_TIDY: &[Step] = &[
 
 /// The longer suites: add one as a line. Each says in its name what it proves, prints the seed of
 /// a failure, and ends within a few minutes on two cores.
-const LONGER_SUITES: &[Step] = &[Step {
-    name: "records survive the JSON round trip, 10,000 cases",
-    args: &["test", "--package", "forgeone-db", "--lib", "--locked", "model::tests::json"],
-    env: &[("PROPTEST_CASES", "10000")],
-}];
+const LONGER_SUITES: &[Step] = &[
+    Step {
+        name: "records survive the JSON round trip, 10,000 cases",
+        args: &["test", "--package", "forgeone-db", "--lib", "--locked", "model::tests::json"],
+        env: &[("PROPTEST_CASES", "10000")],
+    },
+    Step {
+        name: "a store does what a few maps do, 200 random lives",
+        args: &["test", "--package", "forgeone-db", "--test", "it", "--locked", "model::"],
+        env: &[("FORGEONE_MODEL_RUNS", "200")],
+    },
+    Step {
+        name: "nothing acknowledged is lost, 200 kills",
+        args: &["test", "--package", "forgeone-db-cli", "--test", "it", "--locked", "kill"],
+        env: &[("FORGEONE_DB_KILLS", "200")],
+    },
+    Step {
+        name: "example first_store",
+        args: &["run", "--package", "forgeone-db", "--locked", "--example", "first_store"],
+        env: &[],
+    },
+    Step {
+        name: "example typed_events",
+        args: &["run", "--package", "forgeone-db", "--locked", "--example", "typed_events"],
+        env: &[],
+    },
+    Step {
+        name: "example follow",
+        args: &["run", "--package", "forgeone-db", "--locked", "--example", "follow"],
+        env: &[],
+    },
+    Step {
+        name: "example find",
+        args: &["run", "--package", "forgeone-db", "--locked", "--example", "find"],
+        env: &[],
+    },
+    Step {
+        name: "the benchmarks run and read back what they wrote",
+        args: &["run", "--release", "--package", "forgeone-db-bench", "--locked", "--", "--quick"],
+        env: &[],
+    },
+];
 
 /// Runs every step. True if all passed.
 pub(crate) fn run(root: &Path, after_failure: AfterFailure) -> bool {
