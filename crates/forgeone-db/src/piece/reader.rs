@@ -97,6 +97,7 @@ pub(crate) struct Member {
 
 impl Member {
     /// The directory, authenticated.
+    #[cfg(test)]
     pub(crate) fn directory(&self) -> &[u8] {
         &self.directory
     }

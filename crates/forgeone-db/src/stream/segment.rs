@@ -303,7 +303,7 @@ pub(crate) struct SegmentCache {
 
 impl SegmentCache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { segments: Cache::new(bytes_max / 4), units: Cache::new(bytes_max / 4 * 3) }
+        Self { segments: Cache::new(bytes_max / 2), units: Cache::new(bytes_max / 2) }
     }
 
     pub(crate) fn forget(&self, piece: &CacheKey) {
@@ -345,9 +345,9 @@ impl Segment {
             directory_binding(lineage, reference.subject, reference.first, reference.last);
         let open = async {
             let domain = topics.key(reference.subject, KeyId(reference.key))?;
-            let member =
+            let mut member =
                 reader.open(&reference.piece, &domain, PieceType::Segment, &binding).await?;
-            let directory: SegmentDirectory = from_cbor(member.directory())?;
+            let directory: SegmentDirectory = from_cbor(&member.take_directory())?;
             let segment = Self {
                 reference: reference.clone(),
                 place: place.clone(),
