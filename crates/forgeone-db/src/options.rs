@@ -99,7 +99,7 @@ impl StoreOptions {
             kdf: KdfParams::DEFAULT,
             max_size_bytes: None,
             shard_count: None,
-            cache_bytes: 48 << 20,
+            cache_bytes: 32 << 20,
             lock_wait: Duration::ZERO,
             durability: Durability::Sync,
             read_threads: 4,
@@ -147,7 +147,7 @@ impl StoreOptions {
     }
 
     /// Bytes of all caches together: the engine's pages, opened units and indexes. At least 8 MiB
-    /// is used. Default: 48 MiB.
+    /// is used. Default: 32 MiB.
     #[must_use]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes.max(8 << 20);

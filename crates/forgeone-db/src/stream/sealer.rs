@@ -31,7 +31,7 @@ const SHARED_SEGMENT_RAW_BYTES: u64 = 256 << 10;
 /// Entries of a memtable that are copied out under its lock at a time.
 const MEMTABLE_PAGE_ENTRIES: usize = 1024;
 /// How far a tail may grow beyond the limits before appends wait for the sealer.
-const BACKLOG_FACTOR: usize = 4;
+const BACKLOG_FACTOR: usize = 2;
 
 /// When a tail is sealed.
 #[derive(Debug, Clone, Copy)]
