@@ -8,7 +8,7 @@ use crate::events::EventManager;
 use crate::options::{OpenMode, StoreOptions};
 use crate::pool::{off_thread, run_blocking};
 use crate::redb::Recovery;
-use crate::stream::{Writer, seal};
+use crate::stream::{Writer, seal, tidy_up};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -180,6 +180,10 @@ impl Inner {
             std::mem::take(&mut *core.background.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             task.join();
+        }
+        for writer in core.writers.iter().filter(|writer| !writer.is_poisoned()) {
+            // What stays is superfluous, not wrong: the next opening removes it.
+            drop(tidy_up(writer).await);
         }
         let witnessed = self.witness_close().await;
         core.engine.close().await.and(witnessed)

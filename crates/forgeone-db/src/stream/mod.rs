@@ -31,7 +31,7 @@ pub(crate) use families::{
 pub(crate) use follower::follow;
 pub(crate) use query::{Found, Order, Query, QueryCursor, QuerySpec};
 pub(crate) use record::{Record, RecordBatch};
-pub(crate) use sealer::{SealLimits, run_sealer, seal};
+pub(crate) use sealer::{SealLimits, run_sealer, seal, tidy_up};
 pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};
 pub(crate) use shard::{Caches, Shard};

@@ -137,6 +137,8 @@ pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
         Ok(written) => pass.install(writer, written, &mut state).await,
         Err(error) => Err(error),
     };
+    // It holds the old manifest, whose pieces may go now.
+    drop(cut);
     match installed {
         Ok(()) => {
             collect_garbage(shard, &mut state).await?;
@@ -150,6 +152,15 @@ pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
             Err(error)
         }
     }
+}
+
+/// Removes what earlier passes made superfluous and nobody reads any more.
+///
+/// # Errors
+/// As the engine's. What is left is removed by the first pass after the next opening.
+pub(crate) async fn tidy_up(writer: &Writer) -> Result<()> {
+    let mut state = writer.seal_state().lock().await;
+    collect_garbage(writer.shard(), &mut state).await
 }
 
 /// Sets the memtables aside; `None` if nothing is in the tail.

@@ -69,3 +69,21 @@ fn a_reader_follows_a_writer() {
     assert_eq!(following.next().unwrap().unwrap().event.topic, "b");
     assert_eq!(all(&reader, EventQuery::default()).len(), 3);
 }
+
+#[test]
+fn a_closed_store_holds_nothing_superfluous() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = open(&path);
+    for round in 0..30 {
+        let batch: Vec<_> = (0..20).map(|n| event("orders.eu", round * 20 + n)).collect();
+        store.store_events(&batch).unwrap();
+        store.seal().unwrap();
+    }
+    store.close().unwrap();
+    let store = open(&path);
+    let report = store.verify(forgeone_db::VerifyDepth::Deep, |_| {}).unwrap();
+    assert!(report.is_sound());
+    assert!(report.records >= 600);
+    assert_eq!(report.orphan_pieces, 0);
+}
