@@ -270,11 +270,21 @@ impl Streams {
         .await
     }
 
-    /// The first record of a topic at or after `time`, by unit bounds: everything before it in
-    /// sequence that is on time is older.
+    /// The first sequence number at which a topic has reached `time`: the first record that is on
+    /// time and not before it. One beyond the newest if there is none.
     pub(crate) async fn seek_time(&self, topic: &Topic, time: Timestamp) -> Result<u64> {
         let shard = self.shard(topic)?;
-        self.reading(|| shard.seek_time(topic.id, time)).await
+        self.reading(|| async move {
+            let sequence = shard.seek_time(topic.id, time).await?;
+            if sequence > shard.last(topic.id) {
+                return Ok(sequence);
+            }
+            let batch = shard.chunk(topic.id, sequence, false).await?;
+            let reached = |record: &&Record| !record.late && record.time >= time;
+            let before = batch.records.iter().take_while(|record| !reached(record)).count();
+            Ok(batch.first + before as u64)
+        })
+        .await
     }
 
     /// Up to `count_max` records of a topic behind `after`, in order of sequence, and about

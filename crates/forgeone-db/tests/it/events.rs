@@ -87,3 +87,21 @@ fn a_closed_store_holds_nothing_superfluous() {
     assert!(report.records >= 600);
     assert_eq!(report.orphan_pieces, 0);
 }
+
+#[test]
+fn a_replay_from_a_time_starts_where_the_topic_reached_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("store"));
+    let batch: Vec<_> = (1..=300).map(|number| event("a", number)).collect();
+    store.store_events(&batch).unwrap();
+    for _ in 0..2 {
+        for number in [1, 2, 150, 299, 300] {
+            let start = StartFrom::Time(event("a", number).timestamp);
+            let mut replay = store.replay(&TopicPattern::all(), start).unwrap();
+            assert_eq!(replay.next().unwrap().unwrap().seq, number);
+        }
+        let beyond = StartFrom::Time(event("a", 301).timestamp);
+        assert!(store.replay(&TopicPattern::all(), beyond).unwrap().next().is_none());
+        store.seal().unwrap();
+    }
+}
