@@ -67,8 +67,13 @@ impl Database {
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;
         let environment = Arc::clone(&options.environment);
-        let core = off_thread(&*environment, "open", open(options)).await??;
-        Ok(Self { inner: Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }) })
+        // Made where it is opened, so that a caller that went away leaves no store open.
+        let work = async move {
+            let core = open(options).await?;
+            Ok(Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }))
+        };
+        let inner = off_thread(&*environment, "open", work).await??;
+        Ok(Self { inner })
     }
 
     /// The events of the store.

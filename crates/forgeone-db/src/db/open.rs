@@ -229,6 +229,16 @@ struct Opening<'a> {
 /// A database that was opened, and what its log had.
 type OpenedShard = (Arc<Shard>, Option<Loaded>);
 
+/// Committers that were started; stopped again if the opening fails further on.
+#[derive(Default)]
+struct Started(Vec<Arc<Writer>>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|writer| writer.stop());
+    }
+}
+
 impl Opening<'_> {
     fn context(&self, keyring: &Keyring, database: DatabaseName) -> LogContext {
         let keys: Arc<dyn KeyWrap> = Arc::new(KeyringWrap {
@@ -263,6 +273,13 @@ impl Opening<'_> {
     }
 
     async fn write(self, keyring: Keyring) -> Result<Core> {
+        let mut started = Started::default();
+        let core = self.write_with(keyring, &mut started).await?;
+        started.0.clear();
+        Ok(core)
+    }
+
+    async fn write_with(self, keyring: Keyring, started: &mut Started) -> Result<Core> {
         let caches = self.caches();
         let (system, loaded) =
             self.load(&keyring, system_name()?, Layout::system(), &caches).await?;
@@ -289,7 +306,8 @@ impl Opening<'_> {
         check_witnesses(&shards, &closed)?;
 
         let shared = self.shared(settings);
-        let writers = self.start_writers(opened, &shared).await?;
+        self.start_writers(opened, &shared, started).await?;
+        let writers = started.0.clone();
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
         {
@@ -350,7 +368,8 @@ impl Opening<'_> {
         &self,
         opened: Vec<OpenedShard>,
         shared: &Arc<Shared>,
-    ) -> Result<Vec<Arc<Writer>>> {
+        started: &mut Started,
+    ) -> Result<()> {
         let heads = || opened.iter().filter_map(|(_, loaded)| loaded.as_ref());
         let term = heads().map(|loaded| loaded.head.term).max().unwrap_or(0) + 1;
         for loaded in heads() {
@@ -361,7 +380,6 @@ impl Opening<'_> {
             tail_bytes: self.options.tail_bytes,
             tail_records: self.options.tail_records,
         };
-        let mut writers = Vec::with_capacity(opened.len());
         for (shard, loaded) in opened {
             let context = shard.context().clone();
             shared.add_database(context.database.clone());
@@ -374,9 +392,9 @@ impl Opening<'_> {
                     log
                 }
             };
-            writers.push(Writer::start(shard, Arc::new(log), shared, limits)?);
+            started.0.push(Writer::start(shard, Arc::new(log), shared, limits)?);
         }
-        Ok(writers)
+        Ok(())
     }
 
     async fn read(self, keyring: Keyring) -> Result<Core> {

@@ -49,6 +49,7 @@ impl EventQuery {
             level_min: 0,
             order: Order::Ascending,
             cursor: None,
+            bounds: None,
         };
         Self { topics, spec, cursor: None, limit: None }
     }
@@ -116,6 +117,8 @@ pub struct EventResults {
     spec: QuerySpec,
     query: Query,
     left: u64,
+    /// What the streams looked like when the query last began.
+    seen: u64,
 }
 
 impl EventResults {
@@ -128,15 +131,18 @@ impl EventResults {
         if let Some(token) = cursor {
             spec.cursor = Some(open_cursor(&tokens, &token)?);
         }
+        let seen = streams.version();
         let running = streams.query(&topics, spec.clone()).await?;
+        spec.bounds = running.bounds();
         let left = limit.unwrap_or(u64::MAX);
-        Ok(Self { streams, tokens, topics, spec, query: running, left })
+        Ok(Self { streams, tokens, topics, spec, query: running, left, seen })
     }
 
     /// The next result; `None` after the last.
     ///
     /// # Errors
-    /// `Corrupt`, naming topic and range of what is damaged.
+    /// `Corrupt`, naming topic and range of what is damaged. Asked again, the query goes on behind
+    /// it: nothing is missing but what the error names.
     pub async fn next(&mut self) -> Result<Option<StoredEvent>> {
         if self.left == 0 {
             return Ok(None);
@@ -147,9 +153,12 @@ impl EventResults {
                 // A writer in another process may have dropped what was being read.
                 Err(error) if error.kind() == ErrorKind::Corrupt && tries > 0 => {
                     tries -= 1;
-                    if !self.streams.refresh().await? {
+                    self.streams.refresh().await?;
+                    let now = self.streams.version();
+                    if !self.streams.follows() || now == self.seen {
                         return Err(error);
                     }
+                    self.seen = now;
                     self.query = self.streams.query(&self.topics, self.spec.clone()).await?;
                 }
                 result => break result?,

@@ -48,6 +48,15 @@ pub(crate) struct LogContext {
     pub(crate) tables: Tables,
 }
 
+/// What may stand behind the head that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BehindHead {
+    /// Nothing: this is the only writer, or about to be.
+    Nothing,
+    /// Blocks of a writer that went on meanwhile.
+    NewerBlocks,
+}
+
 /// What opening found.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -119,14 +128,14 @@ impl LogContext {
     ///
     /// # Errors
     /// `Corrupt`, naming the database and the block, when a link is missing, old or not authentic.
-    pub(crate) async fn load(&self) -> Result<Option<Loaded>> {
+    pub(crate) async fn load(&self, behind: BehindHead) -> Result<Option<Loaded>> {
         let Some((head, stored_head)) = self.load_head().await? else { return Ok(None) };
         let manifest = self.load_manifest(&head).await.map_err(|error| self.locate(error))?;
         for topic in &manifest.topics {
             self.topics.introduce(topic);
         }
         let tail = self
-            .load_blocks(manifest.covers, manifest.covers_hash, &head, true)
+            .load_blocks((manifest.covers, manifest.covers_hash), &head, behind)
             .await
             .map_err(|error| self.locate(error))?;
         Ok(Some(Loaded { head, manifest, tail, stored_head }))
@@ -149,18 +158,17 @@ impl LogContext {
         Manifest::open(&self.system, self.lineage, place, &stored)
     }
 
-    /// Reads the blocks after `after` up to the head. With `to_the_end`, demands that no block
-    /// stands behind the head.
+    /// Reads the blocks after a known one, by number and hash, up to the head.
     ///
     /// # Errors
     /// `Corrupt` for a missing, foreign or unlinked block.
     pub(crate) async fn load_blocks(
         &self,
-        after: u64,
-        mut previous: Hash,
+        (after, mut previous): (u64, Hash),
         head: &Head,
-        to_the_end: bool,
+        behind: BehindHead,
     ) -> Result<Vec<Block>> {
+        let to_the_end = behind == BehindHead::Nothing;
         let mut blocks = Vec::new();
         let mut next = after + 1;
         let mut more = true;
@@ -170,7 +178,7 @@ impl LogContext {
             more = rest;
             for entry in entries {
                 if next > head.number && !to_the_end {
-                    return Ok(blocks);
+                    break;
                 }
                 if *entry.key != next.to_be_bytes() || next > head.number {
                     return Err(corrupt("a block is missing, or one stands behind the head")

@@ -58,6 +58,7 @@ pub(crate) struct Writer {
     queue: Queue<Request>,
     limits: SealLimits,
     poisoned: AtomicBool,
+    seal_error: Mutex<Option<Error>>,
     seal_state: AsyncMutex<SealState>,
     task: Mutex<Option<Task>>,
 }
@@ -81,6 +82,7 @@ impl Writer {
             queue: Queue::new(),
             limits,
             poisoned: AtomicBool::new(false),
+            seal_error: Mutex::default(),
             seal_state: AsyncMutex::default(),
             task: Mutex::new(None),
         });
@@ -104,6 +106,16 @@ impl Writer {
 
     pub(crate) const fn seal_state(&self) -> &AsyncMutex<SealState> {
         &self.seal_state
+    }
+
+    /// What the last attempt to seal this database failed with.
+    pub(crate) fn seal_error(&self) -> Option<Error> {
+        let error = self.seal_error.lock().unwrap_or_else(PoisonError::into_inner);
+        error.as_ref().map(Error::duplicate)
+    }
+
+    pub(crate) fn set_seal_error(&self, error: Option<Error>) {
+        *self.seal_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
     /// Takes no more writes until the store is reopened.
@@ -209,7 +221,7 @@ impl Writer {
             })
             .sum();
         self.shared.check_room(bytes as u64).await?;
-        self.limits.wait_for_sealer(&self.shard, &self.shared).await
+        self.limits.wait_for_sealer(self, &self.shared).await
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {

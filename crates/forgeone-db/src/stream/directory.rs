@@ -78,6 +78,11 @@ impl Directory {
         known.get(&(kind, name.to_owned())).cloned()
     }
 
+    /// Whether [`get`](Self::get) answers without reading anything.
+    pub(crate) fn is_remembered(&self, kind: TopicKind, name: &str) -> bool {
+        self.remembered(kind, name).is_some()
+    }
+
     fn remember(&self, topic: Topic) -> Arc<Topic> {
         let topic = Arc::new(topic);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -11,9 +11,9 @@ use super::shard::{FamilyView, Shard};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::Scan;
-use forgeone_db_engine::{Direction, KeyRange, Result};
+use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Result};
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 /// With more topics than this in a query, each gives its unit back between two records.
@@ -50,6 +50,26 @@ pub(crate) struct QuerySpec {
     pub(crate) order: Order,
     /// Only what comes behind this place in the order.
     pub(crate) cursor: Option<QueryCursor>,
+    /// Only records up to these numbers, by topic id; what there is now, if not given.
+    pub(crate) bounds: Option<Arc<Bounds>>,
+}
+
+/// The newest record of each topic at some moment, by topic id.
+pub(crate) type Bounds = HashMap<u64, u64>;
+
+/// The newest record of each topic: of all topics of a shard at one moment, so that a batch is seen
+/// whole or not at all.
+fn bounds(topics: &[(Arc<Topic>, Arc<Shard>)]) -> Bounds {
+    let mut bounds = Bounds::with_capacity(topics.len());
+    let mut rest: Vec<&(Arc<Topic>, Arc<Shard>)> = topics.iter().collect();
+    while let Some((_, shard)) = rest.first().copied() {
+        let (of_shard, others): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|(_, other)| Arc::ptr_eq(shard, other));
+        let ids: Vec<u64> = of_shard.iter().map(|(topic, _)| topic.id).collect();
+        bounds.extend(ids.iter().copied().zip(shard.last_of(&ids)));
+        rest = others;
+    }
+    bounds
 }
 
 impl QuerySpec {
@@ -111,7 +131,8 @@ pub(crate) struct Query {
     spec: Arc<QuerySpec>,
     topics: Vec<TopicQuery>,
     heap: BinaryHeap<Next>,
-    started: bool,
+    /// Topics whose next result is still to be read.
+    owing: Vec<usize>,
 }
 
 /// The next result of one topic, ordered so that the heap gives the wanted one first.
@@ -149,29 +170,39 @@ impl Query {
     /// A query over `topics` with the shard that each lives in. Nothing is read before the first
     /// [`next`](Self::next).
     pub(crate) fn new(topics: Vec<(Arc<Topic>, Arc<Shard>)>, spec: QuerySpec) -> Self {
-        let spec = Arc::new(spec.narrowed());
-        let topics = topics
+        let mut spec = spec.narrowed();
+        let bounds = spec.bounds.take().unwrap_or_else(|| Arc::new(bounds(&topics)));
+        spec.bounds = Some(Arc::clone(&bounds));
+        let spec = Arc::new(spec);
+        let topics: Vec<TopicQuery> = topics
             .into_iter()
-            .map(|(topic, shard)| TopicQuery::new(topic, shard, Arc::clone(&spec)))
+            .map(|(topic, shard)| {
+                let upto = bounds.get(&topic.id).copied().unwrap_or(0);
+                TopicQuery::new(topic, shard, Arc::clone(&spec), upto)
+            })
             .collect();
-        Self { spec, topics, heap: BinaryHeap::new(), started: false }
+        let owing = (0..topics.len()).rev().collect();
+        Self { spec, topics, heap: BinaryHeap::new(), owing }
+    }
+
+    /// The newest record of each topic when the query began, for beginning it again.
+    pub(crate) fn bounds(&self) -> Option<Arc<Bounds>> {
+        self.spec.bounds.clone()
     }
 
     /// The next result in order; `None` after the last.
     ///
     /// # Errors
-    /// `Corrupt`, naming topic and range. The query may be asked again, and goes on behind the
-    /// results it gave.
+    /// `Corrupt`, naming topic and range. Asked again, the query goes on behind the damage: the
+    /// records in it are the ones that the error names.
     pub(crate) async fn next(&mut self) -> Result<Option<Found>> {
-        if !self.started {
-            for index in 0..self.topics.len() {
-                self.refill(index).await?;
-            }
-            self.started = true;
-        }
         loop {
+            while let Some(index) = self.owing.last().copied() {
+                self.refill(index).await?;
+                self.owing.pop();
+            }
             let Some(next) = self.heap.pop() else { return Ok(None) };
-            self.refill(next.topic).await?;
+            self.owing.push(next.topic);
             if self.is_wanted(&next.found) {
                 return Ok(Some(next.found));
             }
@@ -233,8 +264,7 @@ enum Late {
 }
 
 impl TopicQuery {
-    fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>) -> Self {
-        let upto = shard.last(topic.id);
+    fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>, upto: u64) -> Self {
         Self {
             topic,
             shard,
@@ -279,7 +309,13 @@ impl TopicQuery {
                 self.on_time.next = None;
                 return Ok(None);
             }
-            let record = self.record_at(sequence).await?;
+            let record = match self.record_at(sequence).await {
+                Ok(record) => record,
+                Err(error) => {
+                    self.pass_over(sequence, &error).await;
+                    return Err(error);
+                }
+            };
             self.on_time.next = match self.spec.order {
                 Order::Ascending => sequence.checked_add(1),
                 Order::Descending => sequence.checked_sub(1),
@@ -302,9 +338,21 @@ impl TopicQuery {
         Ok(None)
     }
 
+    /// Goes on behind damage that was told.
+    async fn pass_over(&mut self, sequence: u64, error: &Error) {
+        if error.kind() != ErrorKind::Corrupt {
+            return;
+        }
+        let (first, last) = self.shard.extent(self.topic.id, sequence).await;
+        self.on_time.next = match self.spec.order {
+            Order::Ascending => last.max(sequence).checked_add(1),
+            Order::Descending => first.min(sequence).checked_sub(1),
+        };
+    }
+
     /// Where records that are on time start to be in range.
     async fn start(&self) -> Result<Option<u64>> {
-        let oldest = self.shard.first(self.topic.id).max(self.spec.after + 1);
+        let oldest = self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1));
         match (self.spec.order, self.spec.from, self.spec.to) {
             (Order::Ascending, None, _) => Ok(Some(oldest)),
             (Order::Ascending, Some(from), _) => {

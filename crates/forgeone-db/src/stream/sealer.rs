@@ -17,6 +17,7 @@ use crate::piece::{PendingParts, PieceWriter, delete_pieces, list_pieces};
 use crate::pool::run_blocking;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
 use std::collections::{HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -66,16 +67,17 @@ impl SealLimits {
     ///
     /// # Errors
     /// What sealing failed with, if it did.
-    pub(crate) async fn wait_for_sealer(&self, shard: &Shard, shared: &Shared) -> Result<()> {
+    pub(crate) async fn wait_for_sealer(&self, writer: &Writer, shared: &Shared) -> Result<()> {
         loop {
             let seen = shared.sealed.version();
-            if !self.exceeded(shard, BACKLOG_FACTOR) {
+            if !self.exceeded(writer.shard(), BACKLOG_FACTOR) {
                 return Ok(());
             }
-            if let Some(error) = shared.seal_error() {
+            // Even after a failure: what failed in passing succeeds at the next try.
+            shared.seal.notify();
+            if let Some(error) = writer.seal_error() {
                 return Err(error);
             }
-            shared.seal.notify();
             shared.sealed.changed(seen).await;
         }
     }
@@ -258,14 +260,23 @@ impl Pass<'_> {
             let (kept, raw_bytes) = kept_segments(old, sections);
             written.segments.extend(old.iter().take(kept).cloned());
             let merged = old.get(kept..).unwrap_or_default();
-            let segment = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
-                self.write_segment(&mut shared_piece, (old, merged), sections).await?
+            let mut own = None;
+            let piece = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
+                &mut shared_piece
             } else {
-                let mut piece = pieces.begin(self.shard, table);
-                let segment = self.write_segment(&mut piece, (old, merged), sections).await?;
-                pieces.end(piece)?;
-                segment
+                own.insert(pieces.begin(self.shard, table))
             };
+            let segment = match self.write_segment(piece, (old, merged), sections).await {
+                // A damaged segment stays as it is: what is new is sealed without it.
+                Err(error) if error.kind() == ErrorKind::Corrupt && !merged.is_empty() => {
+                    written.segments.extend(merged.iter().cloned());
+                    self.write_segment(piece, (old, &[]), sections).await?
+                }
+                segment => segment?,
+            };
+            if let Some(piece) = own {
+                pieces.end(piece)?;
+            }
             written.segments.push(segment);
         }
         pieces.end(shared_piece)?;
@@ -350,7 +361,11 @@ impl Pass<'_> {
             opened.push(Arc::new(Run::open(context, family, reference).await?));
         }
         let mut piece = pieces.begin(self.shard, &family.table);
-        let merged = merge(context, family, &opened, Tombstones::Drop, &mut piece).await?;
+        let merged = match merge(context, family, &opened, Tombstones::Drop, &mut piece).await {
+            // A damaged run stays as it is, and so do the others.
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(runs),
+            merged => merged?,
+        };
         pieces.end(piece)?;
         let fresh = runs.first().map(|run| run.piece.piece);
         if let Some(fresh) = fresh {
@@ -502,9 +517,14 @@ pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
         }
         for writer in writers {
             if writer.limits().reached(writer.shard()) && !writer.is_poisoned() {
-                let result = run_blocking(seal(writer, shared));
-                shared.set_seal_error(result.err().map(|error| {
+                let pass = AssertUnwindSafe(|| run_blocking(seal(writer, shared)));
+                let result = catch_unwind(pass).unwrap_or_else(|_| {
+                    writer.poison();
+                    Err(Error::new(ErrorKind::Internal, "sealing panicked; reopen the store"))
+                });
+                writer.set_seal_error(result.err().map(|error| {
                     Error::new(ErrorKind::Unavailable, "older records could not be sealed")
+                        .with("database", &writer.shard().context().database)
                         .with_source(error)
                 }));
                 shared.sealed.notify();

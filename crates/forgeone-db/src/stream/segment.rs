@@ -8,7 +8,7 @@ use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceType};
 use crate::environment::{Environment, Timestamp};
 use crate::log::{SegmentRef, TopicTable, from_cbor, to_cbor};
 use crate::piece::{Cache, CacheKey, Member, MemberWriter, PieceReader, PieceWriter, UnitRef};
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{Error, ErrorKind, Result};
 use minicbor::{Decode, Encode};
 use std::sync::Arc;
 
@@ -415,9 +415,21 @@ impl Segment {
             return Ok(batch);
         }
         let ahead = if sequential { READ_AHEAD_UNITS } else { 1 };
+        let units = match self.read_stored(index, ahead).await {
+            // One of the others may be damaged; this one is wanted.
+            Err(error) if error.kind() == ErrorKind::Corrupt && ahead > 1 => {
+                self.read_stored(index, 1).await?
+            }
+            units => units?,
+        };
         let mut wanted = None;
-        for (unit, stored) in self.read_stored(index, ahead).await? {
-            let batch = unit.decode(stored).map_err(|error| locate(error, &self.reference))?;
+        for (unit, stored) in units {
+            let batch = match unit.decode(stored) {
+                Ok(batch) => batch,
+                // Said when that unit is wanted itself.
+                Err(_) if wanted.is_some() => break,
+                Err(error) => return Err(self.locate(error, unit.first, unit.last())),
+            };
             let batch = Arc::new(batch);
             let bytes = batch.memory_bytes();
             cache.units.insert(&self.place, self.cache_offset(unit), Arc::clone(&batch), bytes);
@@ -442,8 +454,22 @@ impl Segment {
             let counter = u32::try_from(index).map_err(|_| corrupt("too many units"))?;
             self.member.read_units(counter, &places).await
         };
-        let opened = read.await.map_err(|error| locate(error, &self.reference))?;
+        let opened = read.await.map_err(|error| {
+            let first = entries.first().map_or(self.reference.first, |unit| unit.first);
+            let last = entries.last().map_or(self.reference.last, UnitEntry::last);
+            self.locate(error, first, last)
+        })?;
         Ok(entries.iter().zip(opened).collect())
+    }
+
+    fn locate(&self, error: Error, first: u64, last: u64) -> Error {
+        error.with("topic id", self.reference.subject).with("from", first).with("to", last)
+    }
+
+    /// The numbers of the records in the unit that holds `sequence`.
+    pub(crate) fn extent(&self, sequence: u64) -> (u64, u64) {
+        let unit = self.units.get(self.unit_of(sequence));
+        unit.map_or((self.reference.first, self.reference.last), |unit| (unit.first, unit.last()))
     }
 
     /// Records of unit `index`, past the cache: for looking at what nobody may ask for.
@@ -465,7 +491,7 @@ impl Segment {
     }
 }
 
-fn locate(error: forgeone_db_engine::Error, reference: &SegmentRef) -> forgeone_db_engine::Error {
+fn locate(error: Error, reference: &SegmentRef) -> Error {
     error
         .with("topic id", reference.subject)
         .with("from", reference.first)

@@ -11,7 +11,7 @@ use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSource, Run, RunRef};
 use crate::log::{
-    Block, Hash, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness,
+    BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness,
 };
 use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
@@ -241,7 +241,7 @@ impl Shard {
     /// # Errors
     /// `Corrupt`, naming what is missing or not authentic.
     pub(crate) async fn load(&self) -> Result<Option<Loaded>> {
-        let loaded = self.context.load().await?;
+        let loaded = self.context.load(BehindHead::Nothing).await?;
         if let Some(loaded) = &loaded {
             self.reset(loaded)?;
         }
@@ -367,7 +367,10 @@ impl Shard {
     }
 
     async fn follow(&self, known: &Head, head: &Head) -> Result<()> {
-        let blocks = self.context.load_blocks(known.number, known.hash, head, false).await?;
+        let blocks = self
+            .context
+            .load_blocks((known.number, known.hash), head, BehindHead::NewerBlocks)
+            .await?;
         {
             let mut state = self.state_mut();
             for block in &blocks {
@@ -382,10 +385,29 @@ impl Shard {
     async fn reload(&self) -> Result<()> {
         let loaded = self
             .context
-            .load()
+            .load(BehindHead::NewerBlocks)
             .await?
             .ok_or_else(|| self.context.locate(corrupt("the database vanished")))?;
         self.reset(&loaded)
+    }
+
+    /// The newest sequence numbers of several subjects, at one moment.
+    pub(crate) fn last_of(&self, subjects: &[u64]) -> Vec<u64> {
+        let state = self.state();
+        subjects.iter().map(|subject| state.end_of(*subject).0).collect()
+    }
+
+    /// The numbers of the records that lie together with `sequence`, as far as that can be told:
+    /// its unit or section, or its whole segment if the directory cannot be read.
+    pub(crate) async fn extent(&self, subject: u64, sequence: u64) -> (u64, u64) {
+        match self.place(subject, sequence) {
+            None => (sequence, sequence),
+            Some(Place::Tail(section)) => (section.first(), section.last()),
+            Some(Place::Segment(reference, _pin)) => match self.segment(&reference).await {
+                Ok(segment) => segment.extent(sequence),
+                Err(_) => (reference.first, reference.last),
+            },
+        }
     }
 
     /// The newest sequence number of `subject`; 0 if it has none.

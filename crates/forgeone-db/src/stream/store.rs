@@ -27,7 +27,6 @@ pub(crate) struct Shared {
     pub(crate) seal: Notify,
     /// Notified whenever a database was sealed, or could not be.
     pub(crate) sealed: Notify,
-    seal_error: Mutex<Option<Error>>,
     /// Set once, when the store closes.
     pub(crate) stopping: AtomicBool,
     /// Signalled when the store closes, for who sleeps.
@@ -58,7 +57,6 @@ impl Shared {
             quota_bytes,
             seal: Notify::default(),
             sealed: Notify::default(),
-            seal_error: Mutex::default(),
             stopping: AtomicBool::new(false),
             stopped: (Mutex::new(()), Condvar::new()),
             topics: Notify::default(),
@@ -160,16 +158,6 @@ impl Shared {
     /// The durable heads of all databases.
     pub(crate) fn heads(&self) -> Vec<Witness> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    /// What the last attempt to seal failed with.
-    pub(crate) fn seal_error(&self) -> Option<Error> {
-        let error = self.seal_error.lock().unwrap_or_else(PoisonError::into_inner);
-        error.as_ref().map(Error::duplicate)
-    }
-
-    pub(crate) fn set_seal_error(&self, error: Option<Error>) {
-        *self.seal_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
     /// Refuses a write of about `bytes` before quota or disk are full.

@@ -11,6 +11,7 @@ use super::subscription::{Start, Subscription};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::model::TopicPattern;
+use crate::pool::off_thread;
 use forgeone_db_engine::{Direction, Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::future::Future;
@@ -58,7 +59,7 @@ impl Streams {
     }
 
     /// Whether another process may write while this handle reads.
-    fn follows(&self) -> bool {
+    pub(crate) fn follows(&self) -> bool {
         self.writers.is_empty()
     }
 
@@ -83,15 +84,24 @@ impl Streams {
         Ok(changed)
     }
 
-    /// Runs a read again when a writer in another process dropped what it was reading.
+    /// Grows with every change that this handle has seen, whoever looked for it.
+    pub(crate) fn version(&self) -> u64 {
+        let shards = self.shards.iter().chain([&self.system]);
+        shards.map(|shard| shard.changed.version()).fold(0, u64::wrapping_add)
+    }
+
+    /// Runs a read again when a writer in another process dropped what it was reading. Missing
+    /// under an unchanged state is damage.
     async fn reading<T, F: Future<Output = Result<T>>>(&self, read: impl Fn() -> F) -> Result<T> {
         self.refresh().await?;
         let mut tries = READ_TRIES;
         loop {
+            let before = self.version();
             match read().await {
                 Err(error) if error.kind() == ErrorKind::Corrupt && self.follows() && tries > 0 => {
                     tries -= 1;
-                    if !self.refresh().await? {
+                    self.refresh().await?;
+                    if self.version() == before {
                         return Err(error);
                     }
                 }
@@ -132,7 +142,22 @@ impl Streams {
     ///
     /// # Errors
     /// `Invalid` when their topics live in different shards; as [`Writer::append`].
-    pub(crate) async fn append(&self, records: Vec<(String, Record)>) -> Result<Vec<Position>> {
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        records: Vec<(String, Record)>,
+    ) -> Result<Vec<Position>> {
+        let known = |(name, _): &(String, Record)| self.directory.is_remembered(self.kind, name);
+        if records.iter().all(known) {
+            // Nothing is awaited before the records are the committer's.
+            return self.append_now(records).await;
+        }
+        // A topic may have to be made first; the write happens even if the caller goes away.
+        let streams = Arc::clone(self);
+        let work = async move { streams.append_now(records).await };
+        off_thread(&*self.shared.environment, "append", work).await?
+    }
+
+    async fn append_now(&self, records: Vec<(String, Record)>) -> Result<Vec<Position>> {
         check_request(&records)?;
         let Some((first, _)) = records.first() else { return Ok(Vec::new()) };
         // All of them are looked at before any topic is made: a refused batch leaves nothing.

@@ -9,7 +9,7 @@ use super::query::Found;
 use super::streams::Streams;
 use crate::codec::{Cursor, put_varint};
 use crate::environment::Timestamp;
-use crate::model::TopicPattern;
+use crate::model::{TopicPattern, check_checkpoint_marker};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -57,6 +57,9 @@ impl Subscription {
         pattern: TopicPattern,
         start: Start,
     ) -> Result<Self> {
+        if let Start::Marker(marker) = &start {
+            check_checkpoint_marker(Some(marker))?;
+        }
         let directory_seen = streams.shared().topics.version();
         let topics = streams.matching_topics(&pattern).await?;
         let mut delivered = BTreeMap::new();

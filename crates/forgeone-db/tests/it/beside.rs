@@ -3,9 +3,13 @@
 //! A reader on another handle holds no snapshot in the engine, so what it is reading may be dropped
 //! under it. It must notice, go on from where it was, and never answer short.
 
-use crate::support::{event, open, options};
-use forgeone_db::{EventQuery, OpenMode, RedbManager, StartFrom, TopicPattern};
+use crate::support::{event, key, open, options};
+use forgeone_db::{
+    Durability, EventQuery, MemoryEngine, OpenMode, RedbManager, StartFrom, StoreOptions,
+    TopicPattern,
+};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const EVENTS: u64 = 1500;
@@ -78,4 +82,76 @@ fn readers_beside_a_busy_writer_never_answer_short() {
     store.close().unwrap();
     let store = open(&path);
     assert_eq!(store.query_events(EventQuery::default()).unwrap().count() as u64, EVENTS);
+}
+
+#[test]
+fn a_reader_opens_beside_a_writer_that_never_pauses() {
+    let engine = MemoryEngine::new();
+    let options = |mode| {
+        StoreOptions::with_engine(Arc::new(engine.reopen()))
+            .durability(Durability::None)
+            .mode(mode)
+            .key(key())
+    };
+    let store = RedbManager::open(options(OpenMode::Create)).unwrap();
+    for number in 1..=2000 {
+        store.store_event(&event("a", number)).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 2001;
+            while !done.load(Ordering::Acquire) {
+                store.store_event(&event("a", number)).unwrap();
+                number += 1;
+            }
+        });
+        for _ in 0..5 {
+            let reader = RedbManager::open(options(OpenMode::Read)).unwrap();
+            assert!(reader.query_events(EventQuery::default()).unwrap().count() >= 2000);
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn threads_that_share_a_reader_see_no_damage_where_there_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(options(&path).seal_at(4 << 10, 30)).unwrap();
+    store.store_event(&event("a", 1)).unwrap();
+    let reader = reader(&path);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 2..=900 {
+                let mut event = event("a", number);
+                // Some are late, so that queries hold the index of late records.
+                if number.is_multiple_of(5) {
+                    event.timestamp -= chrono::TimeDelta::hours(1);
+                }
+                store.store_event(&event).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Acquire) {
+                    assert_eq!(reader.get_event(event("a", 1).id).unwrap()[0].seq, 1);
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let found: Vec<_> = reader
+                    .query_events(EventQuery::default())
+                    .unwrap()
+                    .map(|found| found.unwrap().seq)
+                    .collect();
+                let mut numbers = found.clone();
+                numbers.sort_unstable();
+                assert!(numbers.iter().copied().eq(1..=found.len() as u64));
+            }
+        });
+    });
 }

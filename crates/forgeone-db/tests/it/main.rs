@@ -9,6 +9,7 @@
 )]
 
 mod beside;
+mod contain;
 mod events;
 mod faults;
 mod kill_image;
