@@ -21,7 +21,28 @@ mod time;
 use clap::Parser as _;
 use std::process::ExitCode;
 
+/// Keys must not lie in a core file.
+fn forbid_core_files() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Where the limit cannot be lowered, it is the system's decision.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
+}
+
+/// A panic of the engine over damaged pages is caught and told as an error; its own text, with
+/// paths of the build, is noise beside that.
+fn quiet_engine_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let of_engine = panic.location().is_some_and(|place| place.file().contains("/redb-"));
+        if !of_engine {
+            usual(panic);
+        }
+    }));
+}
+
 fn main() -> ExitCode {
+    forbid_core_files();
+    quiet_engine_panics();
     let args = args::Args::parse();
     match commands::run(args) {
         Ok(code) => code,

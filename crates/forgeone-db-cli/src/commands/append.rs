@@ -67,9 +67,8 @@ pub(super) fn run(place: &Place, args: AppendArgs) -> Result<ExitCode, Failure> 
         match pending.take() {
             Batch::End(end) => break end,
             Batch::Commit { events, line, bytes } => {
-                commit(&manager, events, &mut output, &mut done)
+                commit(&manager, (events, line), &mut output, &mut done)
                     .map_err(|failure| failure.but(&done))?;
-                done.line = line;
                 if let Some(progress) = &mut progress {
                     progress.advance(bytes);
                 }
@@ -141,10 +140,11 @@ fn start_reader(input: Input, records: Records, pending: &Arc<Pending>) -> Resul
     thread.map(drop).map_err(|error| Failure::io("no thread can be started", &error))
 }
 
-/// Stores events, each topic's all or none, and prints what is durable then.
+/// Stores events up to a line of the input, each topic's all or none, and prints what is durable
+/// then.
 fn commit(
     manager: &RedbManager,
-    events: Vec<NewEvent>,
+    (events, line): (Vec<NewEvent>, u64),
     output: &mut Output,
     done: &mut Done,
 ) -> Result<(), Failure> {
@@ -153,6 +153,7 @@ fn commit(
     let writes = groups.into_iter().map(|group| manager.events().publish_opts(group));
     let results = block_on(join_all(writes));
     let mut failed: Option<Error> = None;
+    let mut acknowledgements = Vec::with_capacity(topics.len());
     for (topic, result) in topics.into_iter().zip(results) {
         match result {
             Err(error) => failed = failed.or(Some(error)),
@@ -160,9 +161,16 @@ fn commit(
                 let acknowledgement = acknowledge(topic, &positions);
                 done.stored += acknowledgement.count;
                 done.duplicates += acknowledgement.duplicates;
-                print(&acknowledgement, output, done)?;
+                acknowledgements.push(acknowledgement);
             }
         }
+    }
+    // Before printing, which may fail: what is stored is stored.
+    if failed.is_none() {
+        done.line = line;
+    }
+    for acknowledgement in &acknowledgements {
+        print(acknowledgement, output, done)?;
     }
     match failed {
         None => Ok(()),

@@ -191,3 +191,28 @@ fn readers_recover_a_store_that_a_killed_writer_left() {
     assert_eq!(reader.finish().ok().out.lines().count(), 1);
     assert!(start.elapsed() < PATIENCE);
 }
+
+#[test]
+fn a_full_standard_output_does_not_make_append_tell_a_wrong_line() {
+    let home = Home::new();
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        println!("skipped: this system has no /dev/full");
+        return;
+    };
+    let mut child = home
+        .command(&APPEND)
+        .stdin(Stdio::piped())
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // The command may end before it has read everything.
+    drop(std::io::Write::write_all(&mut stdin, records("r", 30_000).as_bytes()));
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(output.status.code(), Some(0), "{err}");
+    let count = home.json(&["topics", "describe", "t"])[0]["count"].as_u64().unwrap();
+    assert!(err.contains(&format!("stored {count} events, up to line {count}")), "{err}");
+}

@@ -8,7 +8,9 @@ use crate::crypto::{CursorKey, Keyring, Phase};
 use crate::environment::Task;
 use crate::events::{EventManager, Tokens};
 use crate::integrity::Subject;
-use crate::log::{BlockDraft, CommitLog, KeyWrap, Loaded, LogContext, Tables, TopicTable};
+use crate::log::{
+    BlockDraft, CommitLog, KeyWrap, KeyringWatch, Loaded, LogContext, Tables, TopicTable,
+};
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
 use crate::redb::{
@@ -30,6 +32,8 @@ const SHARD_COUNT_DEFAULT: u32 = 4;
 const SHARD_COUNT_MAX: u32 = 1024;
 /// Bytes of the largest value that the log writes: one request with what sealing adds.
 const VALUE_BYTES_NEEDED: u64 = 48 << 20;
+/// Free space without which a store is not opened for writing.
+const OPEN_ROOM_BYTES: u64 = 1 << 20;
 /// How long a reader waits for a recovery by another process.
 const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 /// How often a reader's witnesses are looked at again while a writer moves on.
@@ -194,6 +198,9 @@ fn build_engine(
                 lock_wait: RECOVERY_WAIT,
                 ..RedbOptions::default()
             };
+            if lock.is_some() {
+                check_room_to_open(&directory)?;
+            }
             let redb = Arc::new(match lock {
                 Some(lock) => RedbEngine::open_writer_locked(directory, lock, redb_options)?,
                 None => RedbEngine::open_reader(directory, redb_options)?,
@@ -217,6 +224,21 @@ fn build_engine(
             .with("needed", VALUE_BYTES_NEEDED));
     }
     Ok((Arc::new(PooledEngine::new(poisoned, environment, options.read_threads)), redb))
+}
+
+/// Opening for writing writes, and a file left half written needs room to be read again. So it is
+/// not even begun on a full disk.
+fn check_room_to_open(directory: &StoreDirectory) -> Result<()> {
+    let available = directory.available_bytes()?;
+    if available >= OPEN_ROOM_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Full,
+        "the disk is full; free space, then open the store for writing",
+    )
+    .with("available_bytes", available)
+    .with("needed", OPEN_ROOM_BYTES))
 }
 
 struct Opening<'a> {
@@ -253,6 +275,8 @@ impl Opening<'_> {
             system: system.clone(),
             lineage: keyring.lineage(),
             keyring: keyring.number(),
+            watch: (self.options.mode == OpenMode::Read)
+                .then(|| Arc::new(self.sidecar.clone()) as Arc<dyn KeyringWatch>),
             environment: Arc::clone(&self.options.environment),
             topics: Arc::new(TopicTable::new(keys, system)),
             tables: Tables::new(),

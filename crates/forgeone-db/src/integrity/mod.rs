@@ -80,9 +80,17 @@ pub(crate) async fn verify(
         }
     }
     // After the shards: a topic is in the directory before its first record is in a shard.
+    let errors = ledger.report.errors().count();
     if let Some(walk) = state::check_system(&subject.system, &key, &mut ledger).await? {
         witnesses.add_walk(&walk.walk);
         topics.check(&walk, subject.shards.len(), &mut ledger);
+    } else if ledger.report.errors().count() == errors {
+        // A complete keyring proves that the first commit of this database was made.
+        ledger.add(Finding::new(
+            FindingSeverity::Error,
+            format!("the database {} is missing", subject.system.context().database),
+            "restore the database from a backup",
+        ));
     }
     let all = || std::iter::once(&subject.system).chain(&subject.shards);
     witnesses.check(all(), &mut ledger).await?;

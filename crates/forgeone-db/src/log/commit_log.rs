@@ -9,10 +9,11 @@ use crate::crypto::{DomainKey, Lineage};
 use crate::environment::Environment;
 use bytes::Bytes;
 use forgeone_db_engine::{
-    Batch, ClosedReason, DatabaseName, Direction, Durability, Engine, Entry, Error, ErrorKind,
-    KeyRange, Outcome, Projection, Read, Result, TableName,
+    Batch, BoxFuture, ClosedReason, DatabaseName, Direction, Durability, Engine, Entry, Error,
+    ErrorKind, KeyRange, Outcome, Projection, Read, Result, TableName,
 };
 use futures::lock::Mutex;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 const HEAD_KEY: &[u8] = &[0]; // on-disk
@@ -43,9 +44,21 @@ pub(crate) struct LogContext {
     pub(crate) system: DomainKey,
     pub(crate) lineage: Lineage,
     pub(crate) keyring: u64,
+    /// Tells whether a keyring that is newer than ours is there; for handles that only read, since
+    /// key slots may be changed beside them.
+    pub(crate) watch: Option<Arc<dyn KeyringWatch>>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) topics: Arc<TopicTable>,
     pub(crate) tables: Tables,
+}
+
+/// Looks at the keyring as it is now.
+pub(crate) trait KeyringWatch: Debug + Send + Sync {
+    /// The number of the keyring that counts now.
+    ///
+    /// # Errors
+    /// `Corrupt` when neither copy is sound; as the place where it lies.
+    fn present_number(&self) -> BoxFuture<'_, Result<u64>>;
 }
 
 /// What may stand behind the head that was read.
@@ -117,10 +130,17 @@ impl LogContext {
         };
         let head = Head::open(&self.system, self.lineage, self.database.as_str(), &stored)
             .map_err(|error| self.locate(error))?;
-        if head.keyring > self.keyring {
+        if head.keyring > self.keyring && head.keyring > self.present_keyring().await? {
             return Err(self.locate(corrupt("the keyring is older than the data; restore both")));
         }
         Ok(Some((head, stored)))
+    }
+
+    async fn present_keyring(&self) -> Result<u64> {
+        match &self.watch {
+            Some(watch) => watch.present_number().await,
+            None => Ok(self.keyring),
+        }
     }
 
     /// Reads head, manifest and tail, and checks that they are one chain that ends where the head

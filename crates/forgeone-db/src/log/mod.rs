@@ -10,7 +10,7 @@ mod manifest;
 mod topic_table;
 
 pub(crate) use block::{Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness};
-pub(crate) use commit_log::{BehindHead, CommitLog, Loaded, LogContext, Tables};
+pub(crate) use commit_log::{BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, Tables};
 pub(crate) use head::Head;
 pub(crate) use manifest::{Manifest, PinnedEntry, SegmentRef};
 pub(crate) use topic_table::{KeyWrap, TOPIC_ID_MIN, TopicTable};

@@ -31,7 +31,7 @@ pub enum DirectoryState {
     Absent,
     /// A directory without entries.
     Empty,
-    /// A directory with a store's `lock` file. Whether the store in it was ever completed is for
+    /// A directory with a store's `lock` file or a copy of its keyring. Whether the store in it was ever completed is for
     /// the reader of its keyring to say.
     Store,
     /// A file, or a directory with other content.
@@ -69,8 +69,10 @@ impl StoreDirectory {
             Ok(metadata) if !metadata.is_dir() => return Ok(DirectoryState::Foreign),
             Ok(_) => {}
         }
-        let lock = fs::symlink_metadata(path.join(LOCK_FILE));
-        if lock.is_ok_and(|metadata| metadata.is_file()) {
+        let is_file = |name: &&str| {
+            fs::symlink_metadata(path.join(name)).is_ok_and(|metadata| metadata.is_file())
+        };
+        if [LOCK_FILE, "keyring.0", "keyring.1"].iter().any(is_file) {
             return Ok(DirectoryState::Store);
         }
         match fs::read_dir(path).map_err(failed)?.next() {
@@ -136,12 +138,13 @@ impl StoreDirectory {
     /// Takes the store's lock if it is free. Changes nothing on disk.
     ///
     /// # Errors
-    /// `NotFound` when the `lock` file is gone; `Denied`, `Unavailable`.
+    /// `Denied`, `Unavailable`. A `lock` file that is gone is made anew: it has no content, and
+    /// copies of directories sometimes lack empty files.
     pub fn try_lock(&self) -> Result<Option<StoreLock>> {
         let path = self.path.join(LOCK_FILE);
         let failed =
             |error| from_io(error, "the store cannot be locked").with("path", path.display());
-        let file = match open_with(&path, OpenOptions::new().read(true).write(true)) {
+        let file = match open_with(&path, OpenOptions::new().read(true).write(true).create(true)) {
             Err(error) if is_denied(&error) => open_with(&path, OpenOptions::new().read(true)),
             opened => opened,
         };
@@ -281,7 +284,7 @@ impl StoreDirectory {
     }
 
     /// Bytes that an unprivileged process can still write here.
-    pub(super) fn available_bytes(&self) -> Result<u64> {
+    pub(crate) fn available_bytes(&self) -> Result<u64> {
         let space = rustix::fs::fstatvfs(&*self.handle)
             .map_err(|error| from_io(error.into(), "the free space cannot be read"))?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))

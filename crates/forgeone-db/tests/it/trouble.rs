@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use forgeone_db::environment::{Environment, SystemEnvironment, Task, Timestamp};
 use forgeone_db::model::{CHECKPOINT_MARKER_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use forgeone_db::{
-    Database, Durability, ErrorKind, EventMessage, EventQuery, Key, MemoryEngine, OpenMode,
-    Outcome, RedbManager, Result, StartFrom, StoreOptions, TopicPattern,
+    Database, Durability, ErrorKind, EventMessage, EventQuery, KdfParams, Key, MemoryEngine,
+    OpenMode, Outcome, RedbManager, Result, StartFrom, StoreKeys, StoreOptions, TopicPattern,
 };
 use futures::FutureExt as _;
 use futures::executor::block_on;
@@ -468,4 +468,78 @@ fn a_refused_batch_leaves_no_topic_behind() {
     let three = [1, 2, 3].map(|_| EventMessage { id: uuid::Uuid::new_v4(), ..large.clone() });
     assert_eq!(kind(store.store_events(&three)), ErrorKind::Invalid);
     assert!(store.topics(&TopicPattern::all()).unwrap().is_empty());
+}
+
+#[test]
+fn a_reader_goes_on_when_a_key_is_added_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = open(&path);
+    store.store_event(&event("a", 1)).unwrap();
+    store.close().unwrap();
+    let reader = RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap();
+    for round in 0..3 {
+        let mut keys =
+            StoreKeys::edit(&path, Some(&crate::support::key()), Duration::ZERO).unwrap();
+        keys.add(&Key::raw([round; 32]), "another", KdfParams::FLOOR).unwrap();
+        drop(keys);
+        let store = open(&path);
+        store.store_event(&event("a", u64::from(round) + 2)).unwrap();
+        store.close().unwrap();
+        let count = reader.query_events(EventQuery::default()).unwrap().count();
+        assert_eq!(count, usize::from(round) + 2);
+        assert!(reader.verify(forgeone_db::VerifyDepth::Deep, |_| {}).unwrap().is_sound());
+        let other = options(&path).key(Key::raw([round; 32])).mode(OpenMode::Read);
+        RedbManager::open(other).unwrap();
+    }
+}
+
+#[test]
+fn an_older_keyring_beside_newer_data_is_corrupt() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    open(&path).close().unwrap();
+    let copies = ["keyring.0", "keyring.1"].map(|name| path.join(name));
+    let before = fs::read(&copies[0]).unwrap();
+    let mut keys = StoreKeys::edit(&path, Some(&crate::support::key()), Duration::ZERO).unwrap();
+    keys.add(&Key::raw([1; 32]), "another", KdfParams::FLOOR).unwrap();
+    drop(keys);
+    let store = open(&path);
+    store.store_event(&event("a", 1)).unwrap();
+    store.close().unwrap();
+    copies.iter().for_each(|copy| fs::write(copy, &before).unwrap());
+    for mode in [OpenMode::Open, OpenMode::Read] {
+        assert_eq!(kind(RedbManager::open(options(&path).mode(mode))), ErrorKind::Corrupt);
+    }
+}
+
+#[test]
+fn a_store_without_its_empty_lock_file_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    open(&path).close().unwrap();
+    fs::remove_file(path.join("lock")).unwrap();
+    RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap();
+    let store = RedbManager::open(options(&path).mode(OpenMode::Open)).unwrap();
+    assert_eq!(kind(RedbManager::open(options(&path))), ErrorKind::InUse);
+    store.close().unwrap();
+}
+
+#[test]
+fn a_store_without_any_database_is_not_sound() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = open(&path);
+    store.store_event(&event("a", 1)).unwrap();
+    store.close().unwrap();
+    for (file, _) in contents(&path) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".redb") || name == "closed" {
+            fs::remove_file(&file).unwrap();
+        }
+    }
+    let depth = forgeone_db::VerifyDepth::Standard;
+    let report = RedbManager::verify_store(options(&path), depth, |_| {}).unwrap();
+    assert!(!report.is_sound());
+    assert_eq!(kind(RedbManager::open(options(&path))), ErrorKind::Corrupt);
 }
