@@ -50,16 +50,15 @@ fn opening_reads_keyring_heads_manifests_and_tails_alone() {
     let large = filled(50_000);
     for mode in [OpenMode::Read, OpenMode::Open] {
         let (tables, reads) = touched(&small, mode);
-        for (database, table) in &tables {
+        let (tables_large, reads_large) = touched(&large, mode);
+        for (database, table) in tables.union(&tables_large) {
             let allowed = match database.as_str() {
                 "keyring" => vec!["keyring"],
                 _ => vec!["head", "checkpoints", "commits"],
             };
             assert!(allowed.contains(&table.as_str()), "{mode:?} read {database}/{table}");
         }
-        let (tables_large, reads_large) = touched(&large, mode);
         println!("{mode:?}: {reads} reads of a small store, {reads_large} of a large one");
-        assert!(tables_large.is_superset(&tables));
         let shards = usize::try_from(SHARDS).unwrap() + 1;
         assert!(reads_large <= 3 + 4 * shards * 2, "{reads_large} reads");
         assert!(reads_large <= reads + 2 * shards, "{reads_large} reads, {reads} of a small one");
