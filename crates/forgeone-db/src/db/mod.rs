@@ -9,6 +9,7 @@ mod keys;
 mod open;
 mod redb_manager;
 mod sidecar;
+mod stack;
 mod stats;
 mod verify;
 

@@ -3,6 +3,7 @@
 use super::check::{check_witnesses, open_closed};
 use super::create::{KeyringWrap, begin, complete, is_absent, open_keyring, require_ready};
 use super::sidecar::{CLOSED_NAME, Sidecar};
+use super::stack::build_engine;
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, Keyring, Phase};
 use crate::environment::Task;
@@ -12,30 +13,19 @@ use crate::log::{
     BlockDraft, CommitLog, KeyWrap, KeyringWatch, Loaded, LogContext, Tables, TopicTable,
 };
 use crate::options::{OpenMode, StoreOptions, StorePlace};
-use crate::pool::PooledEngine;
-use crate::redb::{
-    DirectoryState, RedbEngine, RedbOptions, StoreDirectory, StoreLock, SystemTimer,
-};
+use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
     Caches, Directory, Layout, SealLimits, Settings, Shard, Shared, Streams, TopicKind, Writer,
     follow, read_settings, run_sealer, write_settings,
 };
 use bytes::Bytes;
-use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, PoisonedEngine, Result};
-use std::num::NonZeroU32;
+use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Shards of a new store whose options name no number.
-const SHARD_COUNT_DEFAULT: u32 = 4;
+pub(super) const SHARD_COUNT_DEFAULT: u32 = 4;
 /// The most shards a store may have.
 const SHARD_COUNT_MAX: u32 = 1024;
-/// Bytes of the largest value that the log writes: one request with what sealing adds.
-const VALUE_BYTES_NEEDED: u64 = 48 << 20;
-/// Free space without which a store is not opened for writing.
-const OPEN_ROOM_BYTES: u64 = 1 << 20;
-/// How long a reader waits for a recovery by another process.
-const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 /// How often a reader's witnesses are looked at again while a writer moves on.
 const WITNESS_TRIES: u32 = 8;
 
@@ -171,74 +161,6 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
         return Err(Error::new(ErrorKind::AlreadyExists, "there is a store already"));
     }
     Ok(())
-}
-
-/// The stack of engines, and redb where it is at the bottom.
-type Stack = (Arc<dyn Engine>, Option<Arc<RedbEngine>>);
-
-/// The one place where the stack of engines is built.
-fn build_engine(
-    options: &StoreOptions,
-    lock: Option<StoreLock>,
-    directory: Option<StoreDirectory>,
-) -> Result<Stack> {
-    let environment = Arc::clone(&options.environment);
-    let (engine, redb): Stack = match (&options.place, directory) {
-        (StorePlace::Engine(engine), _) => (Arc::clone(engine), None),
-        (StorePlace::Directory(_), None) => {
-            return Err(Error::new(ErrorKind::Internal, "a store in a directory has none"));
-        }
-        (StorePlace::Directory(_), Some(directory)) => {
-            let files = directory.databases()?.len();
-            let files = u32::try_from(files).unwrap_or(u32::MAX);
-            let wanted = options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT) + 1;
-            let redb_options = RedbOptions {
-                cache_bytes: options.cache_bytes / 2,
-                files_max: NonZeroU32::MIN.saturating_add(files.max(wanted) - 1),
-                lock_wait: RECOVERY_WAIT,
-                ..RedbOptions::default()
-            };
-            if lock.is_some() {
-                check_room_to_open(&directory)?;
-            }
-            let redb = Arc::new(match lock {
-                Some(lock) => RedbEngine::open_writer_locked(directory, lock, redb_options)?,
-                None => RedbEngine::open_reader(directory, redb_options)?,
-            });
-            (Arc::clone(&redb) as Arc<dyn Engine>, Some(redb))
-        }
-    };
-    let poisoned: Arc<dyn Engine> = Arc::new(PoisonedEngine::new(engine));
-    let capability = poisoned.capability();
-    if options.durability > capability.durability_max {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "this engine cannot make writes that durable; ask for less, or take another engine",
-        )
-        .with("asked", format_args!("{:?}", options.durability))
-        .with("durability_max", format_args!("{:?}", capability.durability_max)));
-    }
-    if capability.value_bytes_max < VALUE_BYTES_NEEDED {
-        return Err(Error::new(ErrorKind::Unsupported, "this engine's values are too small")
-            .with("value_bytes_max", capability.value_bytes_max)
-            .with("needed", VALUE_BYTES_NEEDED));
-    }
-    Ok((Arc::new(PooledEngine::new(poisoned, environment, options.read_threads)), redb))
-}
-
-/// Opening for writing writes, and a file left half written needs room to be read again. So it is
-/// not even begun on a full disk.
-fn check_room_to_open(directory: &StoreDirectory) -> Result<()> {
-    let available = directory.available_bytes()?;
-    if available >= OPEN_ROOM_BYTES {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Full,
-        "the disk is full; free space, then open the store for writing",
-    )
-    .with("available_bytes", available)
-    .with("needed", OPEN_ROOM_BYTES))
 }
 
 struct Opening<'a> {

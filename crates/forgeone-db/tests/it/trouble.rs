@@ -533,8 +533,8 @@ fn a_store_without_any_database_is_not_sound() {
     store.store_event(&event("a", 1)).unwrap();
     store.close().unwrap();
     for (file, _) in contents(&path) {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        if name.ends_with(".redb") || name == "closed" {
+        let of_redb = file.extension().is_some_and(|extension| extension == "redb");
+        if of_redb || file.ends_with("closed") {
             fs::remove_file(&file).unwrap();
         }
     }
