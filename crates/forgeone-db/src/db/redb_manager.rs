@@ -203,8 +203,8 @@ impl From<Database> for RedbManager {
     }
 }
 
-/// Results of a query as an iterator, which keeps the store open. After an error it may be asked again, and goes on behind the
-/// results it gave.
+/// Results of a query as an iterator, which keeps the store open. After an error it may be asked
+/// again, and goes on behind the damage that the error names.
 #[derive(Debug)]
 pub struct BlockingResults {
     results: EventResults,

@@ -146,8 +146,9 @@ impl Streams {
         self: &Arc<Self>,
         records: Vec<(String, Record)>,
     ) -> Result<Vec<Position>> {
-        let known = |(name, _): &(String, Record)| self.directory.is_remembered(self.kind, name);
-        if records.iter().all(known) {
+        // Once for each run of one topic: a batch mostly has one.
+        let mut runs = records.chunk_by(|(a, _), (b, _)| a == b).filter_map(<[_]>::first);
+        if runs.all(|(name, _)| self.directory.is_remembered(self.kind, name)) {
             // Nothing is awaited before the records are the committer's.
             return self.append_now(records).await;
         }
