@@ -19,6 +19,7 @@ mod stock;
 mod strict;
 mod support;
 mod tamper;
+mod threads;
 mod trouble;
 mod verify;
 mod witness;
