@@ -26,7 +26,8 @@ pub(crate) enum EventsCommand {
     /// durable. With --json: {"topic", "first_seq", "last_seq", "count"}, and "duplicates" where
     /// records were there before, with the same id and content; count does not include those.
     ///
-    /// A line that is no record ends the command: the commit it would have been part of is not
+    /// A line that is no record ends the command with 1, because 2 is for what is wrong about the
+    /// command line: the commit it would have been part of is not
     /// stored, earlier ones are, and which line they reach is told. Interrupted (Ctrl-C, or a
     /// termination signal), stores what has arrived and ends: with 0 when it read standard input,
     /// with 1 before the end of a FILE. If nobody reads the acknowledgements any more, goes on

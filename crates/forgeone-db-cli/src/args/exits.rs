@@ -21,7 +21,7 @@ macro_rules! open_exits {
             "   4  wrong or missing key",
             "   5  the store is damaged",
             "  10  written by a newer release",
-            "  11  the system denies access";
+            "  11  access is denied, or --strict refuses the key file";
             $($more),*
         )
     };
@@ -40,7 +40,7 @@ macro_rules! write_exits {
             $conflict,
             "   9  the outcome is unknown: do it again with the same ids",
             "  10  written by a newer release",
-            "  11  the system denies access";
+            "  11  access is denied, or --strict refuses the key file";
             $($more),*
         )
     };

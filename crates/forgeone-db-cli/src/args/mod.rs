@@ -39,7 +39,7 @@ use std::path::PathBuf;
 "   8  conflict",
 "   9  the outcome is unknown: do it again with the same ids",
 "  10  written by a newer release",
-"  11  the system denies access";
+"  11  access is denied, or --strict refuses the key file";
 "\nStart with:",
 "  forgeone-db tour                try everything on the files or the git history at hand",
 "  forgeone-db init --generate-key ./store.key")
@@ -62,6 +62,9 @@ pub(crate) struct Global {
     /// Print NDJSON: one JSON value a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Refuse a key file that others can read; for doctor, take warnings for failures
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
     /// How long to wait for another writer [default: 0 for append, else 10]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub(crate) wait: Option<u64>,
@@ -81,7 +84,7 @@ pub(crate) enum Command {
 "   7  the disk is full",
 "   8  there is a store already, or something else lies in the way",
 "   9  the outcome is unknown: do it again",
-"  11  the system denies access";
+"  11  access is denied, or --strict refuses the key file";
 "\nExamples:",
 "  forgeone-db init --generate-key ~/events.key",
 "  forgeone-db --dir /srv/events init --shards 8 --max-size-gb 50"))]
@@ -101,7 +104,7 @@ pub(crate) enum Command {
 "   5  what was read back is not what was stored",
 "   7  the disk is full",
 "   8  the directory is taken",
-"  11  the system denies access";
+"  11  access is denied, or --strict refuses the key file";
 "\nExamples:",
 "  forgeone-db tour /var/log",
 "  forgeone-db tour            (in a git repository)"))]
@@ -129,7 +132,7 @@ pub(crate) enum Command {
         "   4  wrong or missing key",
         "   5  something is damaged; standard output names the places",
         "  10  written by a newer release",
-        "  11  the system denies access";
+        "  11  access is denied, or --strict refuses the key file";
         "Examples:",
         "  forgeone-db verify",
         "  forgeone-db verify --deep && echo sound",

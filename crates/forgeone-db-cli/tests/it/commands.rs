@@ -189,13 +189,6 @@ fn a_passphrase_from_the_environment_opens_a_store() {
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_warned_of() {
-    let home = Home::new();
-    fs::set_permissions(home.key(), fs::Permissions::from_mode(0o644)).unwrap();
-    home.run(&["stats"], "").ok().says("chmod 600");
-}
-
-#[test]
 fn keys_are_added_and_removed_down_to_the_last() {
     let home = Home::new();
     home.run(&["key", "add", "--generate-key", "second", "--label", "spare"], "").ok();

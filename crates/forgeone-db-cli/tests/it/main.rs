@@ -10,6 +10,7 @@
 
 mod append;
 mod commands;
+mod key_files;
 mod kill;
 mod processes;
 mod support;
