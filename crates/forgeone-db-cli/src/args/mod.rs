@@ -11,7 +11,7 @@ mod topics;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
 pub(crate) use keys::KeyCommand;
-pub(crate) use store::{InitArgs, TourArgs, VerifyArgs};
+pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
 pub(crate) use topics::TopicsCommand;
 
 use clap::{Parser, Subcommand};
@@ -147,6 +147,38 @@ pub(crate) enum Command {
 "  forgeone-db stats",
 "  forgeone-db --json stats"))]
     Stats,
+    /// Show what the store may occupy, or change it
+    ///
+    /// Without N prints the limit, what the store occupies and what the disk can still give, beside
+    /// a writer or without one. With N records a new limit, which holds from then on in place of
+    /// that of init; no other process may write to the store meanwhile. A store that has reached its
+    /// limit can be given a larger one.
+    ///
+    /// A limit below what is occupied removes nothing: until it is raised again, writes fail with 7,
+    /// and reading goes on.
+    #[command(after_long_help = write_exits!(;
+"   8  conflict";
+"Examples:",
+"  forgeone-db quota",
+"  forgeone-db quota 50",
+"  forgeone-db quota 0         (no limit)"))]
+    Quota(QuotaArgs),
+    /// Print the manual page, or write the pages of all commands to a directory
+    ///
+    /// Without DIR prints the page of forgeone-db itself. With DIR writes one page a command,
+    /// forgeone-db.1, forgeone-db-events-append.1 and so on, makes the directory if there is none,
+    /// and prints the name of each file; with --json as {"file": ...}.
+    ///
+    /// Pages that this command wrote before are replaced. If another file has the name of a page,
+    /// nothing is written.
+    #[command(after_long_help = exits!(
+"   7  the disk is full",
+"   8  a file that is no page of forgeone-db has the name of one",
+"  11  the system denies access";
+"Examples:",
+"  forgeone-db man | man -l -",
+"  forgeone-db man ~/.local/share/man/man1"))]
+    Man(ManArgs),
     /// Print the completions of a shell
     #[command(after_long_help = exits!(;
 "\nExamples:",

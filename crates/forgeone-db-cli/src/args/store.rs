@@ -35,3 +35,17 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) deep: bool,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct QuotaArgs {
+    /// Bytes the store may occupy, in units of 2^30; 0 for no limit
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1 << 30))]
+    pub(crate) max_size_gb: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Where to write the pages of all commands
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
