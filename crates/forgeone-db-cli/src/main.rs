@@ -13,6 +13,7 @@ mod commands;
 mod exit;
 mod hints;
 mod input;
+mod key_file;
 mod output;
 mod progress;
 mod store;

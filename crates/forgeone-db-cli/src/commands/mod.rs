@@ -5,8 +5,10 @@ mod completions;
 mod follow;
 mod init;
 mod key;
+mod man;
 mod pending;
 mod query;
+mod quota;
 mod stats;
 mod topics;
 mod tour;
@@ -32,6 +34,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Key(command) => key::run(&place, command)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
+        Command::Quota(args) => quota::run(&place, &args)?,
+        Command::Man(args) => man::run(&place, &args)?,
         Command::Completions { shell } => completions::run(&place, shell)?,
     }
     Ok(ExitCode::SUCCESS)

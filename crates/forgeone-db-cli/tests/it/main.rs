@@ -10,7 +10,9 @@
 
 mod append;
 mod commands;
+mod key_files;
 mod kill;
+mod man;
 mod processes;
 mod support;
 mod tour;

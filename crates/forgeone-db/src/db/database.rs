@@ -138,6 +138,24 @@ impl Database {
         collect(&self.inner.core).await
     }
 
+    /// Changes how many bytes the store may occupy on disk, 0 for no limit, in place of what was
+    /// recorded before. Writes of this store heed it at once, and later openings that do not bring a
+    /// limit of their own. A limit below what is occupied removes nothing: writes are `Full` until it
+    /// is raised again, which works on a full store.
+    ///
+    /// # Durability
+    /// Durable on return.
+    ///
+    /// # Errors
+    /// `Unsupported` on a handle that only reads; `Full` when the disk is full, or the present limit
+    /// is reached and the new one is lower; `Closed` as a commit. The old limit stays then, unless the
+    /// outcome is `Unknown`.
+    pub async fn set_max_size_bytes(&self, bytes: u64) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let work = async move { inner.core.set_max_size_bytes(bytes).await };
+        off_thread(&*self.inner.core.shared.environment, "quota", work).await?
+    }
+
     /// The committers, for tests that install what no sealer would.
     #[cfg(test)]
     pub(crate) fn writers(&self) -> &[Arc<Writer>] {

@@ -7,6 +7,7 @@ mod create;
 mod database;
 mod keys;
 mod open;
+mod quota;
 mod redb_logs;
 mod redb_manager;
 mod sidecar;

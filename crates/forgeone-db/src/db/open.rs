@@ -176,7 +176,7 @@ struct Opening<'a> {
 /// A database that was opened, and what its log had.
 type OpenedShard = (Arc<Shard>, Option<Loaded>);
 
-/// Committers that were started; stopped again if the opening fails further on.
+/// Committers, which may be at work; stopped again if the opening fails further on.
 #[derive(Default)]
 struct Started(Vec<Arc<Writer>>);
 
@@ -257,7 +257,7 @@ impl Opening<'_> {
         check_witnesses(&shards, &closed)?;
 
         let shared = self.shared(&settings, keyring.lineage());
-        self.start_writers(opened, &shared, started).await?;
+        self.make_writers(opened, &shared, started).await?;
         let writers = started.0.clone();
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
@@ -287,7 +287,7 @@ impl Opening<'_> {
         let shared = self.shared(&settings, keyring.lineage());
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
-        let writer = Writer::start(shard, Arc::new(log), &shared, SealLimits::default())?;
+        let writer = Writer::new(shard, Arc::new(log), &shared, SealLimits::default());
         let written = write_settings(&writer, &settings).await;
         writer.stop();
         written?;
@@ -315,8 +315,8 @@ impl Opening<'_> {
     }
 
     /// Commits a block with a higher term to every database there is, which fences any other
-    /// writer, and starts the committers.
-    async fn start_writers(
+    /// writer, and makes its writing half.
+    async fn make_writers(
         &self,
         opened: Vec<OpenedShard>,
         shared: &Arc<Shared>,
@@ -344,7 +344,7 @@ impl Opening<'_> {
                     log
                 }
             };
-            started.0.push(Writer::start(shard, Arc::new(log), shared, limits)?);
+            started.0.push(Writer::new(shard, Arc::new(log), shared, limits));
         }
         Ok(())
     }

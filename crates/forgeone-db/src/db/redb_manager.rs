@@ -155,6 +155,14 @@ impl RedbManager {
         run_blocking(self.database.settle())
     }
 
+    /// Changes how many bytes the store may occupy on disk; 0 for no limit.
+    ///
+    /// # Errors
+    /// As [`Database::set_max_size_bytes`].
+    pub fn set_max_size_bytes(&self, bytes: u64) -> Result<()> {
+        run_blocking(self.database.set_max_size_bytes(bytes))
+    }
+
     /// Sizes and counts of every database.
     ///
     /// # Errors

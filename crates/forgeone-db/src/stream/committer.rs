@@ -1,4 +1,5 @@
-//! The committer: one thread for each database that decides, groups, commits and answers.
+//! The committer: one thread for each database that decides, groups, commits and answers. It is
+//! started by the first request: a store may have a thousand databases and write to few of them.
 
 use super::change::{Change, encode_changes};
 use super::directory::Topic;
@@ -19,7 +20,7 @@ use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Raw bytes that one group takes together, unless one request alone is larger.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -61,22 +62,28 @@ pub(crate) struct Writer {
     poisoned: AtomicBool,
     seal_error: Mutex<Option<Error>>,
     seal_state: AsyncMutex<SealState>,
-    task: Mutex<Option<Task>>,
+    thread: Mutex<Thread>,
+}
+
+/// The committer's thread.
+#[derive(Debug)]
+enum Thread {
+    /// Nothing was ever asked of it.
+    Idle,
+    Running(Task),
+    /// The queue is closed; none is started any more.
+    Stopped,
 }
 
 impl Writer {
-    /// Starts the committer of `shard`.
-    ///
-    /// # Errors
-    /// `Unavailable` when no thread can be started.
-    pub(crate) fn start(
+    /// The writing half of `shard`, whose thread starts with the first request.
+    pub(crate) fn new(
         shard: Arc<Shard>,
         log: Arc<CommitLog>,
         shared: &Arc<Shared>,
         limits: SealLimits,
-    ) -> Result<Arc<Self>> {
-        let name = format!("commit-{}", shard.context().database);
-        let writer = Arc::new(Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             shard,
             log,
             shared: Arc::clone(shared),
@@ -85,12 +92,8 @@ impl Writer {
             poisoned: AtomicBool::new(false),
             seal_error: Mutex::default(),
             seal_state: AsyncMutex::default(),
-            task: Mutex::new(None),
-        });
-        let worker = Arc::clone(&writer);
-        let task = shared.environment.spawn(&name, Box::new(move || worker.run()))?;
-        *writer.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
-        Ok(writer)
+            thread: Mutex::new(Thread::Idle),
+        })
     }
 
     pub(crate) const fn shard(&self) -> &Arc<Shard> {
@@ -133,8 +136,9 @@ impl Writer {
     /// request is queued, dropping it cancels nothing.
     ///
     /// # Errors
-    /// `Conflict`, `Full`, `Invalid` (rejected); as a commit.
-    pub(crate) async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Position>> {
+    /// `Conflict`, `Full`, `Invalid` (rejected); `Unavailable` (rejected) when no thread can be
+    /// started; as a commit.
+    pub(crate) async fn append(self: &Arc<Self>, entries: Vec<Entry>) -> Result<Vec<Position>> {
         let bytes = entries.iter().map(|entry| entry.record.bytes()).sum();
         self.submit(bytes, |reply| Request::Append(entries, reply)).await
     }
@@ -142,26 +146,45 @@ impl Writer {
     /// Commits changes of state, all or none.
     ///
     /// # Errors
-    /// As a commit.
-    pub(crate) async fn change(&self, changes: Vec<Change>) -> Result<()> {
+    /// As a commit; `Unavailable` (rejected) when no thread can be started.
+    pub(crate) async fn change(self: &Arc<Self>, changes: Vec<Change>) -> Result<()> {
         self.submit(1024, |reply| Request::Change(changes, reply)).await.map(|_| ())
     }
 
     async fn submit(
-        &self,
+        self: &Arc<Self>,
         bytes: usize,
         request: impl FnOnce(Reply) -> Request,
     ) -> Result<Vec<Position>> {
+        // Before the request is queued: what is queued is always taken.
+        self.ensure_thread()?;
         let (reply, answer) = oneshot::channel();
         self.queue.push(request(reply), bytes).await?;
         answer.await.unwrap_or_else(|_| Err(poisoned().with_outcome(Outcome::Unknown)))
     }
 
+    fn thread(&self) -> MutexGuard<'_, Thread> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread if that has not happened. After [`stop`](Self::stop) does nothing: the
+    /// queue then says why.
+    fn ensure_thread(self: &Arc<Self>) -> Result<()> {
+        let mut thread = self.thread();
+        if matches!(*thread, Thread::Idle) {
+            let name = format!("commit-{}", self.shard.context().database);
+            let worker = Arc::clone(self);
+            let task = self.shared.environment.spawn(&name, Box::new(move || worker.run()))?;
+            *thread = Thread::Running(task);
+        }
+        Ok(())
+    }
+
     /// Takes no further requests, commits what waits, and ends the thread.
     pub(crate) fn stop(&self) {
         self.queue.close();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let thread = std::mem::replace(&mut *self.thread(), Thread::Stopped);
+        if let Thread::Running(task) = thread {
             task.join();
         }
     }

@@ -7,6 +7,7 @@ use super::place_id::IdKey;
 use super::shard::Shard;
 use crate::codec::{corrupt, put_varint};
 use forgeone_db_engine::Result;
+use std::sync::Arc;
 
 /// What a store records about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) async fn read_settings(system: &Shard) -> Result<Settings> {
 }
 
 /// Commits the settings.
-pub(crate) async fn write_settings(writer: &Writer, settings: &Settings) -> Result<()> {
+pub(crate) async fn write_settings(writer: &Arc<Writer>, settings: &Settings) -> Result<()> {
     let layout = writer.shard().layout();
     let family = layout.counters()?.id.0;
     let number = |value: u64| {

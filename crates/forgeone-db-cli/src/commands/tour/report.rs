@@ -2,7 +2,7 @@
 
 use super::sources::Read;
 use crate::exit::Failure;
-use crate::output::{Bytes, Format, Output, quoted};
+use crate::output::{Bytes, Format, Output, Shown, quoted};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -156,8 +156,8 @@ impl Report {
             let verdict = if check.ok { "ok    " } else { "FAILED" };
             output.line(format_args!("  {verdict} {}", check.what))?;
         }
-        output.line(format_args!("The store   {}", self.directory.display()))?;
-        output.line(format_args!("Its key     {}", self.key_file.display()))?;
+        output.line(format_args!("The store   {}", Shown(&self.directory)))?;
+        output.line(format_args!("Its key     {}", Shown(&self.key_file)))?;
         output.line("Try next")?;
         for command in self.next.commands() {
             output.line(format_args!("  {command}"))?;
