@@ -15,6 +15,7 @@ mod blob;
 mod event;
 mod hash;
 mod limits;
+mod line_end;
 mod log;
 mod pattern;
 mod severity;
@@ -28,6 +29,7 @@ pub use limits::{
     CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, PAYLOAD_BYTES_MAX, TOPIC_BYTES_MAX,
     check_checkpoint_marker, check_metadata, check_payload, check_topic,
 };
+pub use line_end::LineEnd;
 pub use log::LogEntry;
 pub use pattern::TopicPattern;
 pub use severity::{Severity, SeverityLevel};
