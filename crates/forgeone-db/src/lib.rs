@@ -52,6 +52,7 @@ pub mod environment;
 pub mod error;
 pub mod events;
 pub mod integrity;
+pub mod logs;
 pub mod model;
 pub mod redb;
 
