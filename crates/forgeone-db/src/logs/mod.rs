@@ -1,6 +1,8 @@
-//! Logs: storing lines in topics, searching them by what they say, replaying and following them.
+//! Logs: what lines say, storing them in topics, searching them, replaying and following them.
 //!
 //! Absent on purpose: indexes over words, retention, and where lines come from.
+
+pub mod format;
 
 mod convert;
 mod filter;
