@@ -6,11 +6,13 @@
 mod exits;
 mod events;
 mod keys;
+mod logs;
 mod store;
 mod topics;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
 pub(crate) use keys::KeyCommand;
+pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, LogsTailArgs};
 pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
 pub(crate) use topics::TopicsCommand;
 
@@ -19,7 +21,7 @@ use clap_complete::Shell;
 use exits::EXITS_GROUP;
 use std::path::PathBuf;
 
-/// An encrypted, verifiable store for events, in one directory.
+/// An encrypted, verifiable store for events and logs, in one directory.
 ///
 /// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
 /// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
@@ -112,6 +114,9 @@ pub(crate) enum Command {
     /// Store events and find them again
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Events(EventsCommand),
+    /// Store log lines, find them by what they say, and get them back byte for byte
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Logs(LogsCommand),
     /// List topics and describe one
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),

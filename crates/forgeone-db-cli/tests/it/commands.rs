@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 18] = [
+pub(crate) const COMMANDS: [&[&str]; 23] = [
     &[],
     &["init"],
     &["tour"],
@@ -13,6 +13,11 @@ pub(crate) const COMMANDS: [&[&str]; 18] = [
     &["events", "get"],
     &["events", "query"],
     &["events", "tail"],
+    &["logs"],
+    &["logs", "append"],
+    &["logs", "get"],
+    &["logs", "query"],
+    &["logs", "tail"],
     &["topics", "list"],
     &["topics", "describe"],
     &["key", "list"],
@@ -81,7 +86,7 @@ fn init_makes_a_store_once_and_says_that_a_lost_key_is_lost_data() {
     assert_eq!(made["encrypted"], true);
     home.run(&["init"], "").code(8);
     let store = &home.json(&["stats"])[0]["store"];
-    assert_eq!(store["databases"].as_array().unwrap().len(), 4);
+    assert_eq!(store["databases"].as_array().unwrap().len(), 1 + 3 + 3);
     assert_eq!(store["max_size_bytes"], 2u64 << 30);
 }
 

@@ -12,6 +12,7 @@ mod append;
 mod commands;
 mod key_files;
 mod kill;
+mod logs;
 mod man;
 mod processes;
 mod support;

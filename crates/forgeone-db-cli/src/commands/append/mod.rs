@@ -1,27 +1,47 @@
-//! `events append`: storing what comes in, as it comes.
+//! `events append` and `logs append`: storing what comes in, as it comes.
 //!
 //! One thread reads and parses, this one commits: while a commit waits for the disk, the next one
 //! fills up.
 
-use super::pending::{Batch, End, Pending};
-use crate::args::AppendArgs;
+mod entry;
+pub(super) mod events;
+mod input;
+pub(super) mod logs;
+mod pending;
+mod summary;
+
 use crate::exit::{Exit, Failure};
-use crate::input::Records;
-use crate::output::{Escaped, Output, Reader, Shown, say};
+use crate::output::{Escaped, Output, Reader, say};
 use crate::progress::Progress;
-use crate::store::Place;
-use forgeone_db::{Error, ErrorKind, EventPosition, NewEvent, RedbManager};
+use forgeone_db::{Error, ErrorKind, RedbManager};
 use futures::executor::block_on;
 use futures::future::join_all;
+use pending::{Batch, End, Pending};
 use serde::Serialize;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _};
-use std::path::Path;
-use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+
+/// What can be appended.
+trait Record: Send + Sized + 'static {
+    /// What several of them are called.
+    const NAME: &'static str;
+
+    fn topic(&self) -> &str;
+
+    /// About what it takes in memory and in a commit.
+    fn bytes(&self) -> usize;
+
+    /// Stores records of one topic, all or none.
+    async fn store(manager: &RedbManager, records: Vec<Self>)
+    -> forgeone_db::Result<Vec<Position>>;
+}
+
+/// Where a record is stored.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    seq: u64,
+    duplicate: bool,
+}
 
 /// What one commit stored, durably.
 #[derive(Debug, Serialize)]
@@ -40,54 +60,19 @@ const fn is_zero(number: &u64) -> bool {
 }
 
 /// What the command has done so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Done {
+    /// What the records are called.
+    name: &'static str,
     stored: u64,
     duplicates: u64,
     line: u64,
     acknowledgements_unread: bool,
 }
 
-pub(super) fn run(place: &Place, args: AppendArgs) -> Result<ExitCode, Failure> {
-    let records = match (args.topic, args.text) {
-        (Some(topic), true) => Records::Text(checked(topic)?),
-        (None, true) => return Err(Failure::usage("--text needs --topic")),
-        (topic, false) => Records::Ndjson(topic.map(checked).transpose()?),
-    };
-    let file = args.file.filter(|file| file != Path::new("-"));
-    let (input, mut progress) = open_input(file.as_deref())?;
-    let manager = place.write(Duration::ZERO)?;
-    let pending = Arc::new(Pending::new());
-    handle_signals(&pending)?;
-    start_reader(input, records, &pending)?;
-
-    let mut output = place.output();
-    let mut done = Done::default();
-    let end = loop {
-        match pending.take() {
-            Batch::End(end) => break end,
-            Batch::Commit { events, line, bytes } => {
-                commit(&manager, (events, line), &mut output, &mut done)
-                    .map_err(|failure| failure.but(&done))?;
-                if let Some(progress) = &mut progress {
-                    progress.advance(bytes);
-                }
-            }
-        }
-    };
-    drop(progress);
-    manager.close().map_err(|error| Failure::from(error).but(&done))?;
-    match end {
-        End::Failed(failure) => Err(failure.but(&done)),
-        End::Interrupted if file.is_some() => {
-            Err(Failure::new(Exit::Failure, "interrupted before the end of the file")
-                .but(&done)
-                .hint("the next line is the first one that is not stored"))
-        }
-        End::Interrupted | End::Input => {
-            say(&done);
-            Ok(ExitCode::SUCCESS)
-        }
+impl Done {
+    const fn new(name: &'static str) -> Self {
+        Self { name, stored: 0, duplicates: 0, line: 0, acknowledgements_unread: false }
     }
 }
 
@@ -96,25 +81,8 @@ fn checked(topic: String) -> Result<String, Failure> {
     Ok(topic)
 }
 
-type Input = Box<dyn io::Read + Send>;
-
-fn open_input(file: Option<&Path>) -> Result<(Input, Option<Progress>), Failure> {
-    let Some(path) = file else { return Ok((Box::new(io::stdin()), None)) };
-    let failed = |error| Failure::io(format_args!("{} cannot be read", Shown(path)), &error);
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(Failure::usage(format!("{} is a directory", Shown(path))).hint(
-            "name a file; a shell writes them all as: cat DIR/* | forgeone-db events append",
-        ));
-    }
-    // On a terminal, the acknowledgements are progress enough.
-    let progress = metadata.is_file() && !io::stdout().is_terminal();
-    Ok((Box::new(file), progress.then(|| Progress::bytes("storing", Some(metadata.len())))))
-}
-
-fn handle_signals(pending: &Arc<Pending>) -> Result<(), Failure> {
-    let pending = Arc::clone(pending);
+/// Has `interrupt` called by the first signal that asks to end; the second one ends.
+fn handle_signals(mut interrupt: impl FnMut() + Send + 'static) -> Result<(), Failure> {
     let again = AtomicBool::new(false);
     let set = ctrlc::set_handler(move || {
         if again.swap(true, Ordering::AcqRel) {
@@ -124,33 +92,50 @@ fn handle_signals(pending: &Arc<Pending>) -> Result<(), Failure> {
             )]
             std::process::exit(Exit::Failure as i32);
         }
-        pending.interrupt();
+        interrupt();
     });
     set.map_err(|error| Failure::new(Exit::Failure, format!("signals cannot be handled: {error}")))
 }
 
-fn start_reader(input: Input, records: Records, pending: &Arc<Pending>) -> Result<(), Failure> {
-    let pending = Arc::clone(pending);
-    let read = move || {
-        let input = BufReader::with_capacity(256 << 10, input);
-        let end = super::pending::read(input, &records, &pending);
-        pending.end(end);
-    };
+fn start_thread<T: Send + 'static>(
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<std::thread::JoinHandle<T>, Failure> {
     let thread = std::thread::Builder::new().name("read".to_owned()).spawn(read);
-    thread.map(drop).map_err(|error| Failure::io("no thread can be started", &error))
+    thread.map_err(|error| Failure::io("no thread can be started", &error))
 }
 
-/// Stores events up to a line of the input, each topic's all or none, and prints what is durable
-/// then.
-fn commit(
+/// Commits what is read until there is no more.
+fn commit_all<R: Record>(
     manager: &RedbManager,
-    (events, line): (Vec<NewEvent>, u64),
+    pending: &Pending<R>,
+    mut progress: Option<Progress>,
+    output: &mut Output,
+    done: &mut Done,
+) -> Result<End, Failure> {
+    loop {
+        match pending.take() {
+            Batch::End(end) => return Ok(end),
+            Batch::Commit { records, line, bytes } => {
+                commit(manager, (records, line), output, done)?;
+                if let Some(progress) = &mut progress {
+                    progress.advance(bytes);
+                }
+            }
+        }
+    }
+}
+
+/// Stores records up to a line of the input, each topic's all or none, and prints what is durable
+/// then.
+fn commit<R: Record>(
+    manager: &RedbManager,
+    (records, line): (Vec<R>, u64),
     output: &mut Output,
     done: &mut Done,
 ) -> Result<(), Failure> {
-    let groups = by_topic(events);
-    let (topics, groups): (Vec<String>, Vec<Vec<NewEvent>>) = groups.into_iter().unzip();
-    let writes = groups.into_iter().map(|group| manager.events().publish_opts(group));
+    let groups = by_topic(records);
+    let (topics, groups): (Vec<String>, Vec<Vec<R>>) = groups.into_iter().unzip();
+    let writes = groups.into_iter().map(|group| R::store(manager, group));
     let results = block_on(join_all(writes));
     let mut failed: Option<Error> = None;
     let mut acknowledgements = Vec::with_capacity(topics.len());
@@ -182,24 +167,25 @@ fn commit(
     }
 }
 
-/// The events of each topic in their order, the topics in that of their first event.
-fn by_topic(events: Vec<NewEvent>) -> Vec<(String, Vec<NewEvent>)> {
+/// The records of each topic in their order, the topics in that of their first record.
+fn by_topic<R: Record>(records: Vec<R>) -> Vec<(String, Vec<R>)> {
     let mut places: HashMap<String, usize> = HashMap::new();
-    let mut groups: Vec<(String, Vec<NewEvent>)> = Vec::new();
-    for event in events {
-        let next = groups.len();
-        let place = *places.entry(event.event.topic.clone()).or_insert(next);
-        if let Some((_, group)) = groups.get_mut(place) {
-            group.push(event);
+    let mut groups: Vec<(String, Vec<R>)> = Vec::new();
+    for record in records {
+        let known = places.get(record.topic()).copied();
+        if let Some((_, group)) = known.and_then(|place| groups.get_mut(place)) {
+            group.push(record);
         } else {
-            groups.push((event.event.topic.clone(), vec![event]));
+            let topic = record.topic().to_owned();
+            places.insert(topic.clone(), groups.len());
+            groups.push((topic, vec![record]));
         }
     }
     groups
 }
 
-/// First and last number are those of the new events, or of the duplicates if there are no others.
-fn acknowledge(topic: String, positions: &[EventPosition]) -> Acknowledgement {
+/// First and last number are those of the new records, or of the duplicates if there are no others.
+fn acknowledge(topic: String, positions: &[Position]) -> Acknowledgement {
     let count = positions.iter().filter(|position| !position.duplicate).count() as u64;
     let duplicates = positions.len() as u64 - count;
     let told = positions.iter().filter(|position| position.duplicate == (count == 0));
@@ -234,12 +220,19 @@ fn print(
     Ok(())
 }
 
+/// What an end before that of a file is told with.
+fn interrupted(done: &Done) -> Failure {
+    Failure::new(Exit::Failure, "interrupted before the end of the file")
+        .but(done)
+        .hint("the next line is the first one that is not stored")
+}
+
 impl std::fmt::Display for Done {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.stored + self.duplicates == 0 {
             return f.write_str("nothing was stored");
         }
-        write!(f, "stored {} events", self.stored)?;
+        write!(f, "stored {} {}", self.stored, self.name)?;
         if self.duplicates > 0 {
             write!(f, ", {} were there before", self.duplicates)?;
         }
