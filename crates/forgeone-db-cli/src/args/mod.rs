@@ -117,7 +117,7 @@ pub(crate) enum Command {
     /// Store log lines, find them by what they say, and get them back byte for byte
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Logs(LogsCommand),
-    /// List topics and describe one
+    /// List the topics of events and logs, and describe one
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
     /// List, add and remove the keys that open the store

@@ -14,6 +14,8 @@ mod topics;
 mod tour;
 mod verify;
 
+pub(crate) use topics::Kind as TopicKind;
+
 use crate::args::{Args, Command, EventsCommand, LogsCommand};
 use crate::exit::Failure;
 use crate::store::Place;
