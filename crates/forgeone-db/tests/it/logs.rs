@@ -383,6 +383,7 @@ fn live(seed: u64) {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the number of runs is a test's own setting")]
 fn a_search_finds_what_looking_at_every_line_finds() {
     let runs = std::env::var("FORGEONE_MODEL_RUNS").map_or(8, |runs| runs.parse().unwrap());
     for seed in 0..runs {

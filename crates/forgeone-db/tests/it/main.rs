@@ -13,6 +13,7 @@ mod contain;
 mod events;
 mod faults;
 mod kill_image;
+mod loghub;
 mod logs;
 mod model;
 mod opening;
