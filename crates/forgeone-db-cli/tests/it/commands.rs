@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 18] = [
+pub(crate) const COMMANDS: [&[&str]; 19] = [
     &[],
     &["init"],
     &["tour"],
@@ -20,6 +20,7 @@ pub(crate) const COMMANDS: [&[&str]; 18] = [
     &["key", "remove"],
     &["verify"],
     &["stats"],
+    &["doctor"],
     &["quota"],
     &["man"],
     &["completions"],
