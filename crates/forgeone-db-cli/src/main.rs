@@ -43,10 +43,18 @@ fn quiet_engine_panics() {
     }));
 }
 
+/// Ends the program over a command line that is none, or that asks for help. Arguments that are
+/// repeated in the message cannot write to the terminal.
+fn refuse(error: clap::Error) -> ! {
+    let shown =
+        std::env::args_os().map(|word| output::Escaped(&word.to_string_lossy()).to_string());
+    args::Args::try_parse_from(shown).err().unwrap_or(error).exit()
+}
+
 fn main() -> ExitCode {
     let core_bytes = forbid_core_files();
     quiet_engine_panics();
-    let args = args::Args::parse();
+    let args = args::Args::try_parse().unwrap_or_else(|error| refuse(error));
     match commands::run(args, core_bytes) {
         Ok(code) => code,
         Err(failure) => failure.report(),

@@ -161,7 +161,7 @@ pub(crate) enum Command {
     /// as the status. A warning is a risk: the store works. It does not change the exit code, unless
     /// --strict is given.
     #[command(after_long_help = exits!(;
-"   1 also stands for a check that failed, and with --strict for one that warned.",
+"1 is also for a check that failed, and with --strict for one that warned.",
 "\nExamples:",
 "  forgeone-db --dir /srv/events doctor                 (before init)",
 "  forgeone-db --key-file ~/events.key --strict doctor || alert",

@@ -58,6 +58,8 @@ fn a_place_without_a_store_is_checked_and_left_as_it_was() {
     ] {
         assert!(checks.iter().any(|name| name == check), "{check} is not in {checks:?}");
     }
+    let later = home.run(&["--json", "--key-file", "later", "doctor"], "").ok();
+    expect(&later, "key_file", "info", "init --generate-key");
     assert_eq!(contents(&home.path("")).len(), 1);
     let text = home.run(&["doctor"], "").ok().out;
     assert!(

@@ -5,6 +5,7 @@ use crate::exit::Failure;
 use crate::output::{Bytes, Shown, quoted};
 use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -108,9 +109,16 @@ pub(super) fn space(report: &mut Report, base: &Path) -> Result<(), Failure> {
 pub(super) fn permissions(report: &mut Report, directory: &Path) -> Result<(), Failure> {
     const CHECK: &str = "permissions";
     let word = quoted(&directory.to_string_lossy());
-    let Ok(metadata) = fs::metadata(directory) else {
-        return report
-            .info(CHECK, "the directory is not there yet; init makes it for its owner alone");
+    let metadata = match fs::metadata(directory) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let detail = "the directory is not there yet; init makes it for its owner alone";
+            return report.info(CHECK, detail);
+        }
+        Err(error) => {
+            let detail = format!("{} cannot be looked at: {error}", Shown(directory));
+            return report.fail(CHECK, detail, "check the modes of the directories above it");
+        }
     };
     let owner = metadata.uid();
     let user = rustix::process::geteuid().as_raw();

@@ -6,6 +6,7 @@ use crate::key_file::load_key_file;
 use crate::output::{Shown, quoted};
 use crate::store::Place;
 use forgeone_db::Key;
+use forgeone_db::redb::{DirectoryState, StoreDirectory};
 use std::path::Path;
 
 const CHECK: &str = "key_file";
@@ -29,6 +30,11 @@ pub(super) fn check(report: &mut Report, place: &Place) -> Result<Option<Key>, F
         report.info(CHECK, detail)?;
         return Ok(key);
     };
+    if !path.exists() && !is_store(&place.directory) {
+        let detail = format!("{} is not there yet; init --generate-key makes one", Shown(&path));
+        report.info(CHECK, detail)?;
+        return Ok(None);
+    }
     let (key, exposures) = match load_key_file(&path) {
         Ok(loaded) => loaded,
         Err(failure) => {
@@ -53,6 +59,10 @@ pub(super) fn check(report: &mut Report, place: &Place) -> Result<Option<Key>, F
         report.ok(CHECK, format!("{} is its user's alone", Shown(&path)))?;
     }
     Ok(Some(key))
+}
+
+fn is_store(directory: &Path) -> bool {
+    matches!(StoreDirectory::inspect(directory), Ok(DirectoryState::Store))
 }
 
 /// Whether a file lies below a directory, whatever links lead there.
