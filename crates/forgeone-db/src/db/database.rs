@@ -5,6 +5,7 @@ use super::open::{Core, open};
 use super::sidecar::CLOSED_NAME;
 use super::stats::{StoreStats, collect};
 use crate::events::EventManager;
+use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions};
 use crate::pool::{off_thread, run_blocking};
 use crate::redb::Recovery;
@@ -79,6 +80,11 @@ impl Database {
     /// The events of the store.
     pub fn events(&self) -> &EventManager {
         &self.inner.core.events
+    }
+
+    /// The logs of the store.
+    pub fn logs(&self) -> &LogManager {
+        &self.inner.core.logs
     }
 
     /// How the store was opened.

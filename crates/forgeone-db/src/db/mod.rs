@@ -8,6 +8,7 @@ mod database;
 mod keys;
 mod open;
 mod quota;
+mod redb_logs;
 mod redb_manager;
 mod sidecar;
 mod stack;
@@ -16,5 +17,6 @@ mod verify;
 
 pub use database::Database;
 pub use keys::{KeySlot, StoreKeys};
+pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};
 pub use stats::{DatabaseStats, StoreStats};

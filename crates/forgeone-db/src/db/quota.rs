@@ -23,8 +23,8 @@ impl Core {
             // First: a store that has reached its quota would refuse the record of a larger one.
             self.shared.set_quota_bytes(bytes);
         }
-        let settings = Settings { max_size_bytes: bytes, ..self.settings };
-        let written = write_settings(system, settings).await;
+        let settings = Settings { max_size_bytes: bytes, ..self.settings.clone() };
+        let written = write_settings(system, &settings).await;
         self.shared.set_quota_bytes(if written.is_ok() { bytes } else { before });
         written
     }

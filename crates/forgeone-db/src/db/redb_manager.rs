@@ -3,11 +3,10 @@
 use super::database::Database;
 use super::stats::StoreStats;
 use crate::events::{
-    EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StartFrom,
-    StoredEvent, TopicInfo,
+    EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StoredEvent,
 };
 use crate::integrity::{VerifyDepth, VerifyProgress, VerifyReport};
-use crate::model::{EventMessage, StreamableEvent, TopicPattern};
+use crate::model::{EventMessage, StartFrom, StreamableEvent, TopicInfo, TopicPattern};
 use crate::options::{DbOptions, StoreOptions};
 use crate::pool::run_blocking;
 use forgeone_db_engine::Result;

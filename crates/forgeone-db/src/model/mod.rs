@@ -15,11 +15,14 @@ mod blob;
 mod event;
 mod hash;
 mod limits;
+mod line_end;
 mod log;
 mod pattern;
 mod severity;
+mod start_from;
 mod streamable;
 mod text;
+mod topic_info;
 
 pub use blob::{BlobChunk, BlobMetadata};
 pub use event::{EventMessage, EventPriority};
@@ -28,10 +31,13 @@ pub use limits::{
     CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, PAYLOAD_BYTES_MAX, TOPIC_BYTES_MAX,
     check_checkpoint_marker, check_metadata, check_payload, check_topic,
 };
+pub use line_end::LineEnd;
 pub use log::LogEntry;
 pub use pattern::TopicPattern;
 pub use severity::{Severity, SeverityLevel};
+pub use start_from::{QueryOrder, StartFrom};
 pub use streamable::{EVENT_TYPE_KEY, StreamableEvent};
+pub use topic_info::TopicInfo;
 
 #[cfg(test)]
 mod tests;

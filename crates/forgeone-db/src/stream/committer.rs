@@ -12,6 +12,7 @@ use super::shard::Shard;
 use super::store::Shared;
 use crate::environment::Task;
 use crate::log::{BlockDraft, CommitLog, SectionDraft};
+use crate::model::LineEnd;
 use crate::pool::run_blocking;
 use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
@@ -248,16 +249,46 @@ impl Writer {
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {
-        let keys: Vec<Bytes> =
-            entries.iter().map(|entry| id_key(&entry.record.id, entry.topic.id).into()).collect();
-        let view = self.shard.family(self.shard.layout().ids()?).await?;
-        let hits = view.index.get_many(&keys).await?;
-        drop(view);
-        let hits = hits
-            .into_iter()
-            .map(|hit| hit.map(|value| parse_sequence(&value)).transpose())
-            .collect::<Result<Vec<_>>>()?;
+        let hits = self.hits(&entries).await?;
         group.add(entries, &hits, &self.shard).await
+    }
+
+    /// For each entry the number of the record that has its id already.
+    async fn hits(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>> {
+        let mut hits = vec![None; entries.len()];
+        let own = |entry: &Entry| Some(id_key(&entry.record.id?, entry.topic.id).into());
+        let (places, keys): (Vec<usize>, Vec<Bytes>) = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| Some((index, own(entry)?)))
+            .unzip();
+        if keys.is_empty() {
+            return Ok(hits);
+        }
+        let view = self.shard.family(self.shard.layout().ids()?).await?;
+        let found = view.index.get_many(&keys).await?;
+        drop(view);
+        for (index, value) in places.into_iter().zip(found) {
+            let Some((hit, entry)) = hits.get_mut(index).zip(entries.get(index)) else { continue };
+            *hit = match value {
+                Some(value) => Some(parse_sequence(&value)?),
+                None => self.placed(entry).await?,
+            };
+        }
+        Ok(hits)
+    }
+
+    /// The record whose id follows from its place and is that of `entry`: what was read from this
+    /// store comes back to it.
+    async fn placed(&self, entry: &Entry) -> Result<Option<u64>> {
+        let place = entry.record.id.and_then(|id| self.shared.ids.place_of(id));
+        let Some((subject, sequence)) = place else { return Ok(None) };
+        let retained = self.shard.first(subject)..=self.shard.last(subject);
+        if subject != entry.topic.id || !retained.contains(&sequence) {
+            return Ok(None);
+        }
+        let record = self.shard.record(subject, sequence).await?;
+        Ok(record.id.is_none().then_some(sequence))
     }
 
     async fn commit(&self, group: Group) -> Result<()> {
@@ -321,7 +352,7 @@ impl Writer {
 
 fn state_record(changes: &[Change]) -> Record {
     Record {
-        id: [0; 16],
+        id: None,
         time: crate::environment::Timestamp::default(),
         assigned: true,
         late: false,
@@ -329,6 +360,7 @@ fn state_record(changes: &[Change]) -> Record {
         payload: encode_changes(changes),
         metadata: Vec::new(),
         marker: None,
+        end: LineEnd::Lf,
     }
 }
 

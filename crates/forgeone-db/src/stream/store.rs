@@ -1,6 +1,7 @@
 //! What the databases of one open store share: stamps, known heads, the quota, the sealer's bell.
 
 use super::notify::Notify;
+use super::place_id::PlaceIds;
 use crate::environment::Environment;
 use crate::log::{Head, Witness};
 use forgeone_db_engine::{ClosedReason, DatabaseName, Engine, Error, ErrorKind, Result};
@@ -19,6 +20,8 @@ const RESERVE_BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) environment: Arc<dyn Environment>,
+    /// Gives ids to records that have none of their own.
+    pub(crate) ids: PlaceIds,
     stamp: AtomicU64,
     heads: Mutex<BTreeMap<String, Witness>>,
     databases: Mutex<Vec<DatabaseName>>,
@@ -48,12 +51,14 @@ impl Shared {
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
         environment: Arc<dyn Environment>,
+        ids: PlaceIds,
         quota_bytes: u64,
         follower: bool,
     ) -> Self {
         Self {
             engine,
             environment,
+            ids,
             stamp: AtomicU64::new(0),
             heads: Mutex::default(),
             databases: Mutex::default(),

@@ -2,8 +2,8 @@
 
 use crate::support::{event, key, time};
 use forgeone_db::{
-    Durability, Engine as _, ErrorKind, EventMessage, EventOrder, EventQuery, MemoryEngine,
-    OpenMode, RedbManager, Result, StartFrom, StoreOptions, TopicPattern,
+    Durability, Engine as _, ErrorKind, EventMessage, EventQuery, MemoryEngine, OpenMode,
+    QueryOrder, RedbManager, Result, StartFrom, StoreOptions, TopicPattern,
 };
 use forgeone_db_engine::{
     Batch, DatabaseName, Direction, Entry, KeyRange, Projection, Read, TableName,
@@ -109,8 +109,8 @@ pub(crate) fn ask(store: &RedbManager, ids: &[uuid::Uuid]) -> Result<Answers> {
         Ok(all)
     };
     Ok(Answers {
-        forward: query(EventOrder::OldestFirst)?,
-        reverse: query(EventOrder::NewestFirst)?,
+        forward: query(QueryOrder::OldestFirst)?,
+        reverse: query(QueryOrder::NewestFirst)?,
         replayed: replay(StartFrom::Oldest)?,
         marked: replay(StartFrom::Marker("mark".to_owned()))?,
         topics: store

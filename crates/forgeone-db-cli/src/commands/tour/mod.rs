@@ -15,7 +15,7 @@ use chrono::Utc;
 use fold::{Folds, Samples, fingerprint};
 use follower::Follower;
 use forgeone_db::{
-    EventOrder, EventQuery, Key, OpenMode, RedbManager, StartFrom, StoreOptions, TopicPattern,
+    EventQuery, Key, OpenMode, QueryOrder, RedbManager, StartFrom, StoreOptions, TopicPattern,
     VerifyDepth,
 };
 use report::{Check, Lookups, Next, Report, Sizes};
@@ -192,7 +192,7 @@ fn find(manager: &RedbManager, stored: &Stored) -> Result<(Lookups, Vec<Check>),
     if let Some((topic, fold)) = stored.folds.topics().max_by_key(|(_, fold)| fold.count) {
         let start = Instant::now();
         let query =
-            EventQuery::new(TopicPattern::exact(topic)?).order(EventOrder::NewestFirst).limit(100);
+            EventQuery::new(TopicPattern::exact(topic)?).order(QueryOrder::NewestFirst).limit(100);
         newest = count(manager, query)? == fold.count.min(100);
         lookups.newest_100_ms = ms(start);
     }
