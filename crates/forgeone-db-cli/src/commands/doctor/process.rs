@@ -17,8 +17,8 @@ const PROBE_BYTES: u64 = 1 << 20;
 const FILES_EACH: u64 = 2;
 /// Files of a process besides: directory, lock, key, small files, pipes.
 const FILES_BESIDE: u64 = 32;
-/// Databases of a new store.
-const DATABASES_USUAL: u64 = 5;
+/// Databases of a new store: the system's, and four of each kind.
+const DATABASES_USUAL: u64 = 9;
 /// What deriving a key from a passphrase takes, and the caches beside it.
 const MEMORY_KEY_BYTES: u64 = 64 << 20;
 const MEMORY_COMFORT_BYTES: u64 = 256 << 20;
