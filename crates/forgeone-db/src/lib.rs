@@ -2,7 +2,8 @@
 //!
 //! [`init_redb`] opens a store in a directory and gives a [`RedbManager`], whose calls block;
 //! [`Database`] is the same store for async callers, and [`StoreOptions`] has everything that can
-//! be set. Events go through [`EventManager`].
+//! be set. Events go through [`EventManager`], settings and flags
+//! through [`SystemManager`].
 //!
 //! # Example
 //! ```
@@ -54,6 +55,7 @@ pub mod events;
 pub mod integrity;
 pub mod model;
 pub mod redb;
+pub mod system;
 
 mod codec;
 mod db;
@@ -69,8 +71,8 @@ mod format_tests;
 
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
-    BlockingResults, BlockingSubscription, Database, DatabaseStats, KeySlot, RedbManager,
-    StoreKeys, StoreStats, init_redb,
+    BlockingResults, BlockingScan, BlockingSubscription, BlockingWatch, Database, DatabaseStats,
+    KeySlot, RedbManager, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{
@@ -81,6 +83,12 @@ pub use forgeone_db_engine::{Durability, Engine, MemoryEngine};
 pub use integrity::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 pub use model::{EventMessage, EventPriority, StreamableEvent, TopicPattern};
 pub use options::{DbOptions, OpenMode, StoreOptions};
+pub use system::{
+    Flag, FlagReason, FlagResults, FlagState, FlagValue, FlagVariant, MetadataEntry,
+    MetadataResults, NewSetting, SetOptions, Setting, SettingHistory, SettingResults,
+    SettingVersion, SettingWrite, SettingsQuery, SettingsUpdate, SettingsWatch, StoredFlag,
+    SystemManager, WatchFrom,
+};
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

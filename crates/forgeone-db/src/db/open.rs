@@ -15,9 +15,10 @@ use crate::log::{
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
-    Caches, Directory, Layout, SealLimits, Settings, Shard, Shared, Streams, TopicKind, Writer,
-    follow, read_settings, run_sealer, write_settings,
+    Caches, Directory, Layout, SealLimits, Settings, Shard, Shared, StateStore, Streams, TopicKind,
+    Writer, follow, read_settings, run_sealer, write_settings,
 };
+use crate::system::SystemManager;
 use bytes::Bytes;
 use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,7 @@ pub(super) struct Core {
     pub(super) writers: Vec<Arc<Writer>>,
     pub(super) background: Mutex<Vec<Task>>,
     pub(super) events: EventManager,
+    pub(super) state: SystemManager,
     pub(super) settings: Settings,
 }
 
@@ -409,6 +411,8 @@ impl Opening<'_> {
         let tokens =
             Tokens::new(CursorKey::derive(keyring.system_key(), &lineage.store_id)?, lineage.epoch);
         let events = EventManager::new(streams, Arc::new(tokens));
+        let state =
+            StateStore::new(Arc::clone(&system), writers.first().cloned(), Arc::clone(&shared));
         let background = self.start_background(&shards, &system, &writers, &shared)?;
         Ok(Core {
             sidecar: self.sidecar,
@@ -421,6 +425,7 @@ impl Opening<'_> {
             writers,
             background: Mutex::new(background),
             events,
+            state: SystemManager::new(Arc::new(state)),
             settings,
         })
     }

@@ -18,6 +18,7 @@ mod opening;
 mod stock;
 mod strict;
 mod support;
+mod system;
 mod tamper;
 mod trouble;
 mod verify;
