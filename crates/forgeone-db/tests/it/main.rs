@@ -21,6 +21,7 @@ mod quota;
 mod stock;
 mod strict;
 mod support;
+mod system;
 mod tamper;
 mod threads;
 mod trouble;
