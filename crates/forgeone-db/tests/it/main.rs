@@ -19,6 +19,7 @@ mod stock;
 mod strict;
 mod support;
 mod system;
+mod system_model;
 mod tamper;
 mod trouble;
 mod verify;
