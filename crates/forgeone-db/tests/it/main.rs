@@ -22,6 +22,7 @@ mod stock;
 mod strict;
 mod support;
 mod system;
+mod system_model;
 mod tamper;
 mod threads;
 mod trouble;

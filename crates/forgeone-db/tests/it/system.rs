@@ -164,6 +164,14 @@ fn keys_and_values_beyond_their_limits_are_refused() {
     let written = store.set_settings(&all[..15]).unwrap();
     assert_eq!(written.len(), 15);
     assert_eq!(store.revision().unwrap(), before + 1);
+    // What is as large as a call may be is sealed, verified and read like anything else.
+    store.seal().unwrap();
+    let report = store.verify(VerifyDepth::Deep, |_| ()).unwrap();
+    assert!(report.is_sound(), "{:#?}", report.findings);
+    let mut watch = store.watch_settings("l", WatchFrom::After(before)).unwrap();
+    let update = watch.try_next().unwrap().unwrap();
+    assert_eq!((update.changes.len(), update.revision), (15, before + 1));
+    assert!(update.changes.iter().all(|change| change.value.as_ref() == Some(&largest)));
 }
 
 #[test]
