@@ -101,7 +101,7 @@ pub(super) fn proxifier(line: &[u8], calendar: &Calendar) -> Option<Found> {
     Some(Found::new("proxifier", calendar, &unzoned(None, month, day, time), None))
 }
 
-/// A cluster's events: `134681 node-246 unix.hw state_change 1077804742 1 text`.
+/// A cluster's events: `17 node-3 fan speed 1700000000 1 text`.
 pub(super) fn hpc(line: &[u8], _: &Calendar) -> Option<Found> {
     let mut scan = Scan::new(line);
     scan.number(9)?;
@@ -120,7 +120,7 @@ pub(super) fn hpc(line: &[u8], _: &Calendar) -> Option<Found> {
 
 /// Blue Gene/L and Thunderbird: an alert or `-`, seconds since 1970, the date, the node.
 ///
-/// `- 1117838570 2005.06.03 R02 2005-06-03-15.42.50.675872 R02 RAS KERNEL INFO text`, or a line of
+/// `- 1700000000 2023.11.14 R1 2023-11-14-14.13.20.250000 R1 RAS KERNEL INFO text`, or a line of
 /// syslog after the node. The seconds say the moment; local times beside them say no zone.
 pub(super) fn super_computer(line: &[u8], _: &Calendar) -> Option<Found> {
     let mut scan = Scan::new(line);
@@ -151,7 +151,7 @@ pub(super) fn super_computer(line: &[u8], _: &Calendar) -> Option<Found> {
     Some(Found { timestamp, severity: blue_gene_level(scan), format: "bgl" })
 }
 
-/// `2005-06-03-15.42.50.675872 `
+/// `2023-11-14-14.13.20.250000 `
 fn blue_gene_time(scan: &mut Scan<'_>) -> Option<DayTime> {
     scan.digits::<4>()?;
     for _ in 0..2 {
