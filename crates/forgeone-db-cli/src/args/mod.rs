@@ -94,9 +94,13 @@ pub(crate) enum Command {
     /// Try the whole store on real input, with a report
     ///
     /// Makes a new encrypted store in a directory of its own, ./forgeone-db-tour-DATE, or in --dir,
-    /// with a key file beside it; stores every line of the files named as an event, one topic a
-    /// file; finds events by id, topic and time; follows the store from a second thread while it is
-    /// written to; opens it again and checks that everything is there, unchanged.
+    /// with a key file beside it; stores the files named, one topic a file; finds records by id,
+    /// topic, time and text; follows the store from a second thread while it is written to; opens it
+    /// again and checks that everything is there, unchanged, and that log files come back byte for
+    /// byte.
+    ///
+    /// Log files are stored as logs: those whose name ends in .log, and those whose lines mostly say
+    /// when they were written. Every line of another file is an event, JSON lines too.
     ///
     /// For a directory, takes the regular files in it. Without a PATH, takes the git history of the
     /// current directory, one event a commit; where there is none, the files under the current

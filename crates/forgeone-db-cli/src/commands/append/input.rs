@@ -95,7 +95,7 @@ impl Input {
                 Wanted::More => self.file.read(buffer).map(Some),
                 Wanted::NoMore => Ok(None),
             }) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if may_pass(error.kind()) => {}
                 read => break read,
             }
         };
@@ -139,4 +139,9 @@ impl Input {
 enum Wanted {
     More,
     NoMore,
+}
+
+/// Whether a read is to be tried again: another program may have set the input to not wait.
+fn may_pass(error: io::ErrorKind) -> bool {
+    matches!(error, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }

@@ -3,8 +3,9 @@
 use super::entry;
 use super::input::{self, Arrival, Input};
 use super::pending::{End, Pending};
-use super::summary::Summary;
-use super::{Done, Record as _, checked, commit_all, handle_signals, interrupted, start_thread};
+use super::{
+    Done, Record as _, Summary, checked, commit_all, handle_signals, interrupted, start_thread,
+};
 use crate::args::{AppendFormat, LogsAppendArgs};
 use crate::exit::{Exit, Failure};
 use crate::input::{Line, Lines};

@@ -10,6 +10,8 @@ pub(super) mod logs;
 mod pending;
 mod summary;
 
+pub(super) use summary::Summary;
+
 use crate::exit::{Exit, Failure};
 use crate::output::{Escaped, Output, Reader, say};
 use crate::progress::Progress;

@@ -4,12 +4,13 @@ use crate::output::Bytes;
 use chrono::{DateTime, Utc};
 use forgeone_db::logs::format::ParsedLine;
 use forgeone_db::model::Severity;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Counts of what lines said.
-#[derive(Debug, Default)]
-pub(super) struct Summary {
+#[derive(Debug, Default, Serialize)]
+pub(in crate::commands) struct Summary {
     lines: u64,
     bytes: u64,
     with_time: u64,
@@ -18,13 +19,13 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn add(&mut self, line: &ParsedLine) {
+    pub(in crate::commands) fn add(&mut self, line: &ParsedLine) {
         self.count(line.line.len() + line.end.as_bytes().len(), line.timestamp, line.severity);
         *self.formats.entry(line.format.unwrap_or("none")).or_default() += 1;
     }
 
     /// Adds a line whose format was known before.
-    pub(super) fn count(
+    pub(in crate::commands) fn count(
         &mut self,
         bytes: usize,
         time: Option<DateTime<Utc>>,
