@@ -31,7 +31,7 @@ pub(crate) struct VerifyArgs {
     /// Only what opening reads: keys, heads, manifests, the newest commits
     #[arg(long, conflicts_with = "deep")]
     pub(crate) quick: bool,
-    /// Also look up every record by its id, as a reader would
+    /// Also look up every id, as a reader would
     #[arg(long)]
     pub(crate) deep: bool,
 }

@@ -490,6 +490,23 @@ fn a_file_that_is_cut_while_it_is_read_is_an_error_behind_what_was_read() {
 }
 
 #[test]
+fn files_without_a_length_are_inputs_too() {
+    let home = Home::new();
+    home.run(&["logs", "append", "--topic", "version", "/proc/version"], "").ok();
+    assert_same(&raw(&home, "version"), &fs::read("/proc/version").unwrap());
+    let fifo = home.path("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let append = home.start(&["--json", "logs", "append", "--topic", "t", "fifo"]);
+    let mut writer = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
+    writer.write_all(b"one\n").unwrap();
+    append.line();
+    writer.write_all(b"two").unwrap();
+    drop(writer);
+    append.finish().ok();
+    assert_eq!(raw(&home, "t"), b"one\ntwo");
+}
+
+#[test]
 fn a_follower_sees_lines_as_they_are_stored() {
     let home = Home::new();
     append(&home, &[], b"old\n").ok();

@@ -74,6 +74,8 @@ pub(super) struct Input {
     wake: PipeReader,
     /// How far a regular file has been read.
     position: Option<u64>,
+    /// Whether the file said that it is empty, as files do that the system makes when they are read.
+    opened_empty: bool,
 }
 
 impl Input {
@@ -82,7 +84,7 @@ impl Input {
         let position = bytes.map(|_| file.stream_position()).transpose();
         let position =
             position.map_err(|error| Failure::io(format_args!("{name} cannot be read"), &error))?;
-        Ok(Self { file, name, wake, position })
+        Ok(Self { file, name, wake, position, opened_empty: bytes == Some(0) })
     }
 
     /// Waits for bytes, the end, or a signal.
@@ -122,7 +124,7 @@ impl Input {
         let Some(position) = self.position else { return Ok(()) };
         let failed = |error| Failure::io(format_args!("{} cannot be read", self.name), &error);
         let bytes = self.file.metadata().map_err(failed)?.len();
-        if bytes >= position {
+        if bytes >= position || (bytes == 0 && self.opened_empty) {
             return Ok(());
         }
         let message = format!(
