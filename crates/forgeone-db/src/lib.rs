@@ -69,8 +69,8 @@ mod format_tests;
 
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
-    BlockingResults, BlockingSubscription, Database, DatabaseStats, KeySlot, RedbManager,
-    StoreKeys, StoreStats, init_redb,
+    BlockingResults, BlockingSubscription, Database, DatabaseStats, KeyProgress, KeyRotation,
+    KeySlot, PendingKeyChange, RedbManager, Shredded, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{
@@ -81,6 +81,7 @@ pub use forgeone_db_engine::{Durability, Engine, MemoryEngine};
 pub use integrity::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 pub use model::{EventMessage, EventPriority, StreamableEvent, TopicPattern};
 pub use options::{DbOptions, OpenMode, StoreOptions};
+pub use stream::TopicKind;
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

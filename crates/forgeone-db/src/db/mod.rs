@@ -5,6 +5,7 @@
 mod check;
 mod create;
 mod database;
+mod key_work;
 mod keys;
 mod open;
 mod redb_manager;
@@ -14,6 +15,7 @@ mod stats;
 mod verify;
 
 pub use database::Database;
+pub use key_work::{KeyProgress, KeyRotation, PendingKeyChange, Shredded};
 pub use keys::{KeySlot, StoreKeys};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};
 pub use stats::{DatabaseStats, StoreStats};

@@ -37,7 +37,9 @@ pub enum StartFrom {
 /// repeat. Events of different topics come in the order of their commits as far as one page
 /// reaches (1,024 events or 1 MiB); no order across topics is promised.
 ///
-/// Also a [`Stream`], which ends after the first error, or after the last event of a replay.
+/// Also a [`Stream`], which ends after the first error, or after the last event of a replay. One
+/// error ends nothing: where events are missing because they were shredded, the gap is told once, as
+/// `NotFound` with `topic`, `from`, `to` and `reason`, and then comes what follows it.
 ///
 /// # Limits
 /// Buffers one page. A slow reader slows nobody and loses nothing: what it has not read is read
@@ -80,12 +82,13 @@ impl EventSubscription {
         self
     }
 
-    /// The next event; waits for it. `None` only at the end of a replay, or after an error.
+    /// The next event; waits for it. `None` only at the end of a replay, or after an error that was
+    /// not about a gap.
     ///
     /// Cancellation: dropping the returned future loses no event.
     ///
     /// # Errors
-    /// `Corrupt`, naming topic and range; `Closed` when the store closes.
+    /// `Corrupt`, naming topic and range; `Closed` when the store closes; `NotFound` for a gap.
     pub async fn next(&mut self) -> Result<Option<StoredEvent>> {
         std::future::poll_fn(|context| self.poll_event(context)).await.transpose()
     }
@@ -122,7 +125,12 @@ impl EventSubscription {
                         return Poll::Ready(Some(to_stored(found)));
                     }
                     Poll::Ready((_, Ok(None))) => return Poll::Ready(None),
-                    Poll::Ready((_, Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready((subscription, Err(error))) => {
+                        if is_gap(&error) {
+                            self.state = State::Idle(Box::new(subscription));
+                        }
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 },
             }
         }
@@ -149,6 +157,11 @@ impl fmt::Debug for EventSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventSubscription").field("ends", &self.ends).finish_non_exhaustive()
     }
+}
+
+/// Whether an error tells of records that are missing on purpose.
+fn is_gap(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound && error.get("reason").is_some()
 }
 
 fn open_token(tokens: &Tokens, token: &str) -> Result<BTreeMap<u64, u64>> {

@@ -16,7 +16,9 @@ const FAMILY_LATE: u64 = 34; // on-disk
 
 /// What kind of records a topic has. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum TopicKind {
+#[non_exhaustive]
+pub enum TopicKind {
+    /// Events.
     Events,
 }
 
@@ -203,3 +205,9 @@ pub(crate) const COUNTER_NEXT_TOPIC: &[u8] = b"next_topic"; // on-disk
 pub(crate) const COUNTER_SHARDS: &[u8] = b"shard_count"; // on-disk
 /// Bytes the store may occupy.
 pub(crate) const COUNTER_MAX_SIZE: &[u8] = b"max_size_bytes"; // on-disk
+/// The number below which every key is being replaced; absent when none is.
+pub(crate) const COUNTER_REKEY: &[u8] = b"rekey"; // on-disk
+/// The topic that is being shredded, if one is.
+pub(crate) const COUNTER_SHRED: &[u8] = b"shred"; // on-disk
+/// The key of tokens, once the system key that it came from was replaced.
+pub(crate) const COUNTER_TOKEN_KEY: &[u8] = b"token_key"; // on-disk

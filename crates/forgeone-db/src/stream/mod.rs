@@ -24,14 +24,19 @@ mod tail;
 
 pub(crate) use change::decode_changes;
 pub(crate) use committer::{Position, Writer};
-pub(crate) use directory::{Directory, DirectoryEntry, next_topic_id, parse_directory};
+pub(crate) use directory::{Directory, DirectoryEntry, Shredding, next_topic_id, parse_directory};
+pub use families::TopicKind;
 pub(crate) use families::{
-    Layout, SUBJECT_STATE, TopicKind, entry_position, id_key, index_entries, parse_sequence,
+    COUNTER_REKEY, COUNTER_SHRED, FAMILY_COUNTERS, Layout, SUBJECT_STATE, entry_position, id_key,
+    index_entries, parse_sequence,
 };
 pub(crate) use follower::follow;
 pub(crate) use query::{Found, Order, Query, QueryCursor, QuerySpec};
 pub(crate) use record::{Record, RecordBatch};
-pub(crate) use sealer::{SealLimits, run_sealer, seal, tidy_up};
+pub(crate) use sealer::{
+    IfAbsent, Remaining, SealLimits, amend, drop_shredded_entries, give_up, rewrite_older,
+    run_sealer, seal, tidy_up,
+};
 pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};
 pub(crate) use shard::{Caches, Shard};

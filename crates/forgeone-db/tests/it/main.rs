@@ -15,6 +15,7 @@ mod faults;
 mod kill_image;
 mod model;
 mod opening;
+mod rotation;
 mod stock;
 mod strict;
 mod support;
