@@ -1,7 +1,7 @@
 //! Whether the databases of a store agree on how far each other had come.
 
 use crate::codec::corrupt;
-use crate::crypto::{DomainKey, Lineage, PieceType, Place, open_value, seal_value};
+use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value};
 use crate::environment::Environment;
 use crate::log::{Witness, from_cbor, to_cbor};
 use crate::stream::Shard;
@@ -18,21 +18,20 @@ struct Closed {
 
 pub(super) fn seal_closed(
     heads: Vec<Witness>,
-    (system, lineage): (&DomainKey, Lineage),
+    keys: &KeyStore,
     environment: &dyn Environment,
 ) -> Result<Vec<u8>> {
     let raw = to_cbor(&Closed { heads });
-    seal_value(system, PieceType::Closed, place(lineage), raw, environment)
+    let place = place(keys.keyring().lineage());
+    seal_value(&keys.system_key(), PieceType::Closed, place, raw, environment)
 }
 
 /// # Errors
 /// `Corrupt`, with what to do, when the file is not what a clean close wrote.
-pub(super) fn open_closed(
-    stored: &[u8],
-    (system, lineage): (&DomainKey, Lineage),
-) -> Result<Vec<Witness>> {
+pub(super) fn open_closed(stored: &[u8], keys: &KeyStore) -> Result<Vec<Witness>> {
     let open = || {
-        let raw = open_value(system, PieceType::Closed, place(lineage), stored)?;
+        let place = place(keys.keyring().lineage());
+        let raw = open_value(&keys.system_key_for(stored), PieceType::Closed, place, stored)?;
         from_cbor::<Closed>(&raw)
     };
     open().map(|closed| closed.heads).map_err(|error| {

@@ -77,7 +77,7 @@ pub(crate) async fn verify(
         let mut walk = Walk::start(shard, &mut ledger).await?;
         if let Some(walk) = &mut walk {
             walk.check(&key, &mut ledger).await?;
-            topics.add_shard(walk, &mut ledger);
+            topics.add_shard(walk, &mut ledger).await?;
             witnesses.add_walk(walk);
         }
     }
@@ -85,7 +85,8 @@ pub(crate) async fn verify(
     let errors = ledger.report.errors().count();
     if let Some(walk) = state::check_system(&subject.system, &key, &mut ledger).await? {
         witnesses.add_walk(&walk.walk);
-        topics.check(&walk, subject.shard_count, &mut ledger);
+        let shards = (&*subject.shards, subject.shard_count);
+        topics.check(&walk, shards, &mut ledger).await?;
     } else if ledger.report.errors().count() == errors {
         // A complete keyring proves that the first commit of this database was made.
         ledger.add(Finding::new(

@@ -18,6 +18,7 @@ mod logs;
 mod model;
 mod opening;
 mod quota;
+mod rotation;
 mod stock;
 mod strict;
 mod support;
