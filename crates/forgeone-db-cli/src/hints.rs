@@ -32,9 +32,7 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
             "`forgeone-db verify` names what is damaged; copy the directory aside before anything else"
         }
         ErrorKind::UpgradeRequired => "use a newer release of forgeone-db",
-        ErrorKind::Full => {
-            "free space on the disk, or raise the limit that `forgeone-db stats` shows"
-        }
+        ErrorKind::Full => "free space on the disk, or raise the limit with `forgeone-db quota N`",
         ErrorKind::Unavailable => "try again",
         ErrorKind::Closed(ClosedReason::Fenced) => "another writer has taken over; start again",
         ErrorKind::Closed(_) => "start the command again; the store recovers when it is opened",

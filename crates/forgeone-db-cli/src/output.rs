@@ -3,9 +3,10 @@
 
 use crate::exit::Failure;
 use forgeone_db::StoredEvent;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
+use std::path::Path;
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +22,10 @@ pub(crate) enum Reader {
     Gone,
 }
 
-/// Prints a line on standard error. Nobody there to read it is no failure.
+/// Prints a line on standard error, whatever the names in it are made of. Nobody there to read it
+/// is no failure.
 pub(crate) fn say(line: impl fmt::Display) {
-    drop(writeln!(io::stderr().lock(), "{line}"));
+    drop(writeln!(io::stderr().lock(), "{}", Escaped(&line.to_string())));
 }
 
 /// Standard output, buffered until [`flush`](Self::flush).
@@ -118,6 +120,23 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A path on one line, escaped as text is.
+pub(crate) struct Shown<'a>(pub(crate) &'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped(&self.0.to_string_lossy()).fmt(f)
+    }
+}
+
+/// Serializes a path as text. JSON has no other bytes, and what was done must be told all the same.
+pub(crate) fn path_text<S: Serializer>(
+    path: &impl AsRef<Path>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
+}
+
 /// Control characters, line and paragraph separators, and those that turn the direction of text.
 fn is_unsafe(letter: char) -> bool {
     letter.is_control()
@@ -144,13 +163,34 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A word quoted for the shell where it needs it.
+/// A word quoted for the shell where it needs it; never with what moves a terminal.
 pub(crate) fn quoted(word: &str) -> String {
+    if word.chars().any(is_unsafe) {
+        return quoted_bytes(word);
+    }
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A word in the quotes of shells that know escapes.
+fn quoted_bytes(word: &str) -> String {
+    let mut out = String::from("$'");
+    for byte in word.bytes() {
+        match byte {
+            b'\'' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            // Three digits, or the next letter could be taken for one of them.
+            _ => {
+                out.push('\\');
+                out.extend([6, 3, 0].map(|shift| char::from(b'0' + (byte >> shift & 7))));
+            }
+        }
+    }
+    out.push('\'');
+    out
 }
 
 #[cfg(test)]
@@ -175,5 +215,6 @@ mod tests {
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("a'\u{1b}1\\"), r"$'a\'\0331\\'");
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::key_file::{Care, read_key_file};
 use crate::output::{Format, Output, say};
-use forgeone_db::{Error, ErrorKind, Key, KeyFile, OpenMode, RedbManager, StoreKeys, StoreOptions};
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use forgeone_db::{Error, ErrorKind, Key, OpenMode, RedbManager, StoreKeys, StoreOptions};
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -15,8 +15,6 @@ const DIRECTORY: &str = "./data/redb";
 const DIRECTORY_VARIABLE: &str = "FORGEONE_DB_DIR";
 const KEY_FILE_VARIABLE: &str = "FORGEONE_DB_KEY_FILE";
 const KEY_VARIABLE: &str = "FORGEONE_DB_KEY";
-/// More than any key file has.
-const KEY_FILE_BYTES_MAX: u64 = 4096 + 1;
 
 /// How a command waits for another writer unless `--wait` says otherwise.
 pub(crate) const WAIT_SHORT: Duration = Duration::from_secs(10);
@@ -28,6 +26,7 @@ pub(crate) struct Place {
     key_file: Option<PathBuf>,
     format: Format,
     wait: Option<Duration>,
+    strict: bool,
 }
 
 impl Place {
@@ -41,12 +40,28 @@ impl Place {
             key_file: global.key_file,
             format: if global.json { Format::Json } else { Format::Text },
             wait: global.wait.map(Duration::from_secs),
+            strict: global.strict,
         }
     }
 
     /// The key file that the arguments name.
     pub(crate) fn key_file(&self) -> Option<&Path> {
         self.key_file.as_deref()
+    }
+
+    /// The key file that arguments or environment name.
+    pub(crate) fn named_key_file(&self) -> Option<PathBuf> {
+        self.key_file.clone().or_else(|| variable(KEY_FILE_VARIABLE).map(PathBuf::from))
+    }
+
+    /// Whether what is risky is to be refused.
+    pub(crate) const fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// What to do about a key file that others can read.
+    pub(crate) const fn care(&self) -> Care {
+        if self.strict { Care::Refuse } else { Care::Warn }
     }
 
     pub(crate) fn output(&self) -> Output {
@@ -60,11 +75,8 @@ impl Place {
 
     /// The key that arguments or environment name, if they name one.
     pub(crate) fn named_key(&self) -> Result<Option<Key>, Failure> {
-        if let Some(path) = &self.key_file {
-            return read_key_file(path).map(Some);
-        }
-        if let Some(path) = variable(KEY_FILE_VARIABLE) {
-            return read_key_file(Path::new(&path)).map(Some);
+        if let Some(path) = self.named_key_file() {
+            return read_key_file(&path, self.care()).map(Some);
         }
         match variable(KEY_VARIABLE) {
             None => Ok(None),
@@ -173,61 +185,4 @@ pub(crate) fn ask_new() -> Result<Key, Failure> {
         return Err(Failure::usage("the two passphrases differ").hint("start again"));
     }
     Ok(Key::passphrase(std::mem::take(&mut *first)))
-}
-
-/// Reads a key from a file, and warns when others could, too.
-pub(crate) fn read_key_file(path: &Path) -> Result<Key, Failure> {
-    let failed = |error: io::Error| {
-        let exit = match error.kind() {
-            io::ErrorKind::PermissionDenied => Exit::Denied,
-            _ => Exit::Key,
-        };
-        Failure::new(exit, format!("the key file {} cannot be read: {error}", path.display()))
-            .hint("name the key file of this store with --key-file")
-    };
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
-        say(format_args!(
-            "warning: others may read the key file {0}; run: chmod 600 {1}",
-            path.display(),
-            crate::output::quoted(&path.to_string_lossy())
-        ));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
-    file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    Key::from_file_bytes(&bytes).map_err(|error| {
-        Failure::new(Exit::Key, format!("{error} (file: {})", path.display())).hint(
-            "a key file is made by `forgeone-db init --generate-key FILE`; its first line is \
-             `forgeone-db key file v1 raw` or `... v1 passphrase`",
-        )
-    })
-}
-
-/// Makes a raw key in a new file that only its owner can read, durable on return.
-pub(crate) fn generate_key_file(path: &Path) -> Result<Key, Failure> {
-    let environment = forgeone_db::environment::SystemEnvironment::new();
-    let key = Key::generate(&environment)?;
-    let file = KeyFile::new(&key)?;
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(
-        |mut out| {
-            out.write_all(file.text().as_bytes())?;
-            out.sync_all()?;
-            File::open(parent(path))?.sync_all()
-        },
-    );
-    match written {
-        Ok(()) => Ok(key),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::new(
-            Exit::Conflict,
-            format!("{} exists already; a key is never written over", path.display()),
-        )
-        .hint("use it with --key-file, or name another file")),
-        Err(error) => Err(Failure::io(format_args!("the key file {}", path.display()), &error)),
-    }
-}
-
-/// The directory in which `path` lies.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

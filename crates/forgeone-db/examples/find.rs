@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use forgeone_db::{
-    EventMessage, EventOrder, EventPriority, EventQuery, Key, OpenMode, RedbManager, StartFrom,
+    EventMessage, EventPriority, EventQuery, Key, OpenMode, QueryOrder, RedbManager, StartFrom,
     StoreOptions, StoredEvent, TopicPattern,
 };
 use std::collections::HashMap;
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Newest first, in pages; the cursor can be handed to a client and comes back later.
     let page = || {
-        EventQuery::new(hall().expect("a good pattern")).order(EventOrder::NewestFirst).limit(10)
+        EventQuery::new(hall().expect("a good pattern")).order(QueryOrder::NewestFirst).limit(10)
     };
     let mut first = store.query_events(page())?;
     let newest: Vec<_> = first.by_ref().collect::<Result<_, _>>()?;

@@ -6,7 +6,8 @@
 //! On a mismatch the blocks to paste are printed. Paste them only if the format was to change.
 
 use crate::environment::{Environment, SystemEnvironment, Task, Timestamp};
-use crate::model::{EventMessage, EventPriority, TopicPattern};
+use crate::logs::NewLogEntry;
+use crate::model::{EventMessage, EventPriority, LineEnd, Severity, TopicPattern};
 use crate::options::{OpenMode, StoreOptions};
 use crate::redb::{RedbEngine, RedbOptions, StoreDirectory};
 use crate::{EventQuery, Key, RedbManager, Result, StartFrom};
@@ -26,8 +27,17 @@ use uuid::Uuid;
 
 const DOC: &str = include_str!("../../../docs/format.md");
 const HEX_LINE_BYTES: usize = 32;
-const TABLES: [&str; 7] =
-    ["checkpoints", "commits", "event_index", "events", "head", "metadata", "state"];
+const TABLES: [&str; 9] = [
+    "checkpoints",
+    "commits",
+    "event_index",
+    "events",
+    "head",
+    "log_index",
+    "logs",
+    "metadata",
+    "state",
+];
 
 /// The same randomness and time in every run.
 #[derive(Debug)]
@@ -86,6 +96,15 @@ fn make(store: &str, key: Option<Key>) -> Found {
     let mut found = Found::new();
     opened.store_event(&event(1, 1_700_000_001, None)).unwrap();
     opened.store_event(&event(2, 1_700_000_000, Some("m"))).unwrap();
+    let line = |seconds, text: &str| {
+        let time = DateTime::from_timestamp(seconds, 0).unwrap();
+        let mut entry = NewLogEntry::new("l", time, Severity::Warn, text);
+        entry.line_end = LineEnd::CrLf;
+        entry
+    };
+    let mut given = line(1_700_000_003, "given");
+    given.id = Some(Uuid::from_bytes([0xe3; 16]));
+    opened.store_logs(vec![line(1_700_000_002, "derived"), given]).unwrap();
     dump(&format!("{store}/tail"), &path, &mut found);
 
     let mut results = opened.query_events(EventQuery::new(TopicPattern::all())).unwrap();
@@ -158,6 +177,7 @@ fn is_shown(name: &str) -> bool {
         "plain/sealed/events_shard_0/events/",
         "plain/sealed/events_shard_0/event_index/",
         "plain/sealed/events_shard_0/checkpoints/",
+        "plain/sealed/logs_shard_0/logs/",
         "sealed/tail/events_shard_0/head/",
         "sealed/tail/events_shard_0/commits/0000000000000001",
     ];

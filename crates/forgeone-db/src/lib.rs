@@ -53,6 +53,7 @@ pub mod environment;
 pub mod error;
 pub mod events;
 pub mod integrity;
+pub mod logs;
 pub mod model;
 pub mod redb;
 pub mod system;
@@ -71,17 +72,23 @@ mod format_tests;
 
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
-    BlockingResults, BlockingScan, BlockingSubscription, BlockingWatch, Database, DatabaseStats,
-    KeySlot, RedbManager, StoreKeys, StoreStats, init_redb,
+    BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingScan,
+    BlockingSubscription, BlockingWatch, Database, DatabaseStats, KeySlot, RedbManager, StoreKeys,
+    StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{
-    EventManager, EventOrder, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent,
-    StartFrom, StoredEvent, TopicInfo,
+    EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StoredEvent,
 };
 pub use forgeone_db_engine::{Durability, Engine, MemoryEngine};
 pub use integrity::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
-pub use model::{EventMessage, EventPriority, StreamableEvent, TopicPattern};
+pub use logs::{
+    LogManager, LogPosition, LogQuery, LogResults, LogSubscription, NewLogEntry, StoredLogEntry,
+};
+pub use model::{
+    EventMessage, EventPriority, LineEnd, LogEntry, QueryOrder, Severity, StartFrom,
+    StreamableEvent, TopicInfo, TopicPattern,
+};
 pub use options::{DbOptions, OpenMode, StoreOptions};
 pub use system::{
     Flag, FlagReason, FlagResults, FlagState, FlagValue, FlagVariant, MetadataEntry,

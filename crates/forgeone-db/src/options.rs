@@ -131,8 +131,9 @@ impl StoreOptions {
     }
 
     /// Bytes that the store may occupy on disk; 0 means no limit. A new store records it; given on
-    /// reopening, it holds for that handle alone. Default: what is recorded, and none for a new
-    /// store.
+    /// reopening, it holds for that handle alone, while
+    /// [`set_max_size_bytes`](crate::Database::set_max_size_bytes) changes what is recorded. Default:
+    /// what is recorded, and none for a new store.
     #[must_use]
     pub fn max_size_bytes(mut self, bytes: u64) -> Self {
         self.max_size_bytes = Some(bytes);

@@ -7,10 +7,10 @@ use super::pending::{Batch, End, Pending};
 use crate::args::AppendArgs;
 use crate::exit::{Exit, Failure};
 use crate::input::Records;
-use crate::output::{Escaped, Output, Reader, say};
+use crate::output::{Escaped, Output, Reader, Shown, say};
 use crate::progress::Progress;
 use crate::store::Place;
-use forgeone_db::{Error, EventPosition, NewEvent, RedbManager};
+use forgeone_db::{Error, ErrorKind, EventPosition, NewEvent, RedbManager};
 use futures::executor::block_on;
 use futures::future::join_all;
 use serde::Serialize;
@@ -100,11 +100,11 @@ type Input = Box<dyn io::Read + Send>;
 
 fn open_input(file: Option<&Path>) -> Result<(Input, Option<Progress>), Failure> {
     let Some(path) = file else { return Ok((Box::new(io::stdin()), None)) };
-    let failed = |error| Failure::io(format_args!("{} cannot be read", path.display()), &error);
+    let failed = |error| Failure::io(format_args!("{} cannot be read", Shown(path)), &error);
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.is_dir() {
-        return Err(Failure::usage(format!("{} is a directory", path.display())).hint(
+        return Err(Failure::usage(format!("{} is a directory", Shown(path))).hint(
             "name a file; a shell writes them all as: cat DIR/* | forgeone-db events append",
         ));
     }
@@ -174,6 +174,10 @@ fn commit(
     }
     match failed {
         None => Ok(()),
+        // The records are at fault, as a line that is none, and not the command line.
+        Some(error) if error.kind() == ErrorKind::Invalid => {
+            Err(Failure::new(Exit::Failure, error.to_string()).hint("change the records"))
+        }
         Some(error) => Err(error.into()),
     }
 }

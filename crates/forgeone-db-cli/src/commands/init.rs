@@ -2,19 +2,23 @@
 
 use crate::args::InitArgs;
 use crate::exit::{Exit, Failure};
-use crate::output::{quoted, say};
-use crate::store::{Place, WAIT_SHORT, ask_new, can_ask, generate_key_file};
-use forgeone_db::{ErrorKind, Key, OpenMode, RedbManager, StoreKeys, StoreOptions};
+use crate::key_file::{discard_key_file, generate_key_file};
+use crate::output::{Shown, path_text, quoted, say};
+use crate::store::{Place, WAIT_SHORT, ask_new, can_ask};
+use forgeone_db::redb::{DirectoryState, StoreDirectory};
+use forgeone_db::{Error, ErrorKind, Key, OpenMode, RedbManager, StoreKeys, StoreOptions};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::Path;
 
 #[derive(Serialize)]
 struct Made<'a> {
+    #[serde(serialize_with = "path_text")]
     directory: &'a Path,
     shard_count: u32,
     max_size_bytes: u64,
     encrypted: bool,
-    key_file: Option<&'a Path>,
+    key_file: Option<Cow<'a, str>>,
 }
 
 pub(super) fn run(place: &Place, args: &InitArgs) -> Result<(), Failure> {
@@ -27,14 +31,34 @@ pub(super) fn run(place: &Place, args: &InitArgs) -> Result<(), Failure> {
         .shard_count(args.shards)
         .max_size_bytes(max_size_bytes)
         .lock_wait(place.wait(WAIT_SHORT));
-    let manager = RedbManager::open(options).map_err(|error| match error.kind() {
-        ErrorKind::WrongKey => Failure::from(error).hint(
-            "a store was half made here with another key; give that one, or remove the directory",
-        ),
-        _ => error.into(),
-    })?;
+    let manager = RedbManager::open(options).map_err(|error| explain(place, args, error))?;
     manager.close()?;
     report(place, args, encrypted, max_size_bytes)
+}
+
+/// Why no store was made. A key that was made for it goes, unless the store was begun with it.
+fn explain(place: &Place, args: &InitArgs, error: Error) -> Failure {
+    let begun = !matches!(
+        StoreDirectory::inspect(&place.directory),
+        Ok(DirectoryState::Absent | DirectoryState::Empty | DirectoryState::Foreign)
+    );
+    match &args.generate_key {
+        Some(file) if begun => {
+            let word = quoted(&file.to_string_lossy());
+            Failure::from(error).hint(format!(
+                "what was begun needs the key in {}; repeat init with --key-file {word}",
+                Shown(file)
+            ))
+        }
+        Some(file) => {
+            discard_key_file(file);
+            error.into()
+        }
+        None if error.kind() == ErrorKind::WrongKey => Failure::from(error).hint(
+            "a store was half made here with another key; give that one, or remove the directory",
+        ),
+        None => error.into(),
+    }
 }
 
 fn report(
@@ -48,9 +72,9 @@ fn report(
         shard_count: args.shards,
         max_size_bytes,
         encrypted,
-        key_file: args.generate_key.as_deref(),
+        key_file: args.generate_key.as_deref().map(Path::to_string_lossy),
     };
-    let directory = place.directory.display();
+    let directory = Shown(&place.directory);
     let kind = if encrypted { "an encrypted" } else { "a plain" };
     let mut output = place.output();
     output
@@ -59,7 +83,7 @@ fn report(
     if let Some(file) = &args.generate_key {
         say(format_args!(
             "the key is in {}; give it to later commands with --key-file {}",
-            file.display(),
+            Shown(file),
             quoted(&file.to_string_lossy())
         ));
     }
@@ -112,7 +136,7 @@ fn require_free(place: &Place, file: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         _ => Err(Failure::new(
             Exit::Conflict,
-            format!("there is a store already in {}", place.directory.display()),
+            format!("there is a store already in {}", Shown(&place.directory)),
         )
         .hint("use it, or name another directory with --dir; if it is half made, repeat init with --key-file")),
     }

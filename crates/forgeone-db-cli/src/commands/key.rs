@@ -2,9 +2,10 @@
 
 use crate::args::KeyCommand;
 use crate::exit::{Exit, Failure};
+use crate::key_file::{discard_key_file, generate_key_file, read_key_file};
 use crate::output::{Escaped, say};
-use crate::store::{Place, WAIT_SHORT, ask_new, can_ask, generate_key_file, read_key_file};
-use forgeone_db::{KdfParams, Key, KeySlot, StoreKeys};
+use crate::store::{Place, WAIT_SHORT, ask_new, can_ask};
+use forgeone_db::{KdfParams, Key, KeySlot, Outcome, StoreKeys};
 use std::path::PathBuf;
 
 pub(super) fn run(place: &Place, command: KeyCommand) -> Result<(), Failure> {
@@ -52,12 +53,17 @@ fn add(
     if keys.list().is_empty() {
         return Err(Failure::usage("the store is not encrypted, so it takes no keys"));
     }
-    let new = match (file, generate) {
-        (Some(file), _) => read_key_file(&file)?,
-        (None, Some(file)) => generate_key_file(&file)?,
+    let new = match (&file, &generate) {
+        (Some(file), _) => read_key_file(file, place.care())?,
+        (None, Some(file)) => generate_key_file(file)?,
         (None, None) => ask_for_key()?,
     };
-    let slot = keys.add(&new, label, KdfParams::DEFAULT)?;
+    let slot = keys.add(&new, label, KdfParams::DEFAULT).inspect_err(|error| {
+        // With an unknown outcome the key may open the store after all.
+        if let (Some(file), Outcome::Rejected) = (&generate, error.outcome()) {
+            discard_key_file(file);
+        }
+    })?;
     let mut output = place.output();
     output.either(&slot, format_args!("added key {}", slot.slot))?;
     output.flush()?;

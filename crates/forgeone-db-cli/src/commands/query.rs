@@ -4,7 +4,7 @@ use crate::args::QueryArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Reader;
 use crate::store::Place;
-use forgeone_db::{EventOrder, EventQuery, TopicPattern};
+use forgeone_db::{EventQuery, QueryOrder, TopicPattern};
 use uuid::Uuid;
 
 pub(super) fn get(place: &Place, id: Uuid) -> Result<(), Failure> {
@@ -60,7 +60,7 @@ fn query(args: QueryArgs) -> EventQuery {
         query = query.limit(limit);
     }
     if args.reverse {
-        query = query.order(EventOrder::NewestFirst);
+        query = query.order(QueryOrder::NewestFirst);
     }
     query
 }

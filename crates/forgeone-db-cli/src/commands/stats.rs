@@ -1,7 +1,7 @@
 //! `stats`: sizes, counts and ratios.
 
 use crate::exit::Failure;
-use crate::output::{Bytes, Escaped, Format, Output};
+use crate::output::{Bytes, Escaped, Format, Output, Shown};
 use crate::store::Place;
 use forgeone_db::{StoreStats, TopicInfo, TopicPattern};
 use serde_json::json;
@@ -26,7 +26,7 @@ pub(super) fn run(place: &Place) -> Result<(), Failure> {
 
 fn print_store(output: &mut Output, place: &Place, stats: &StoreStats) -> Result<(), Failure> {
     let encrypted = if stats.encrypted { "encrypted" } else { "not encrypted" };
-    output.line(format_args!("store {}, {encrypted}", place.directory.display()))?;
+    output.line(format_args!("store {}, {encrypted}", Shown(&place.directory)))?;
     let limit = match stats.max_size_bytes {
         0 => "no limit".to_owned(),
         bytes => format!("limit {}", Bytes(bytes)),

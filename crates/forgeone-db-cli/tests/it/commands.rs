@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-const COMMANDS: [&[&str]; 16] = [
+pub(crate) const COMMANDS: [&[&str]; 19] = [
     &[],
     &["init"],
     &["tour"],
@@ -20,6 +20,9 @@ const COMMANDS: [&[&str]; 16] = [
     &["key", "remove"],
     &["verify"],
     &["stats"],
+    &["doctor"],
+    &["quota"],
+    &["man"],
     &["completions"],
 ];
 
@@ -79,7 +82,9 @@ fn init_makes_a_store_once_and_says_that_a_lost_key_is_lost_data() {
     assert_eq!(made["encrypted"], true);
     home.run(&["init"], "").code(8);
     let store = &home.json(&["stats"])[0]["store"];
-    assert_eq!(store["databases"].as_array().unwrap().len(), 4);
+    let names = store["databases"].as_array().unwrap().iter().map(|one| &one["database"]);
+    let shards = names.filter(|name| name.as_str().unwrap().starts_with("events_shard_"));
+    assert_eq!(shards.count(), 3);
     assert_eq!(store["max_size_bytes"], 2u64 << 30);
 }
 
@@ -186,13 +191,6 @@ fn a_passphrase_from_the_environment_opens_a_store() {
     with(&["init"], "correct horse").ok();
     with(&["stats"], "correct horse").ok();
     with(&["stats"], "battery staple").code(4);
-}
-
-#[test]
-fn a_key_file_that_others_can_read_is_warned_of() {
-    let home = Home::new();
-    fs::set_permissions(home.key(), fs::Permissions::from_mode(0o644)).unwrap();
-    home.run(&["stats"], "").ok().says("chmod 600");
 }
 
 #[test]
@@ -329,4 +327,32 @@ fn a_store_without_permission_is_denied() {
     fs::set_permissions(home.store(), fs::Permissions::from_mode(0o000)).unwrap();
     home.run(&["stats"], "").code(11);
     fs::set_permissions(home.store(), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn the_limit_of_a_store_is_shown_and_changed() {
+    let home = Home::new();
+    assert_eq!(home.json(&["quota"])[0]["max_size_bytes"], 0);
+    assert!(home.run(&["quota"], "").ok().out.starts_with("no limit, "));
+    assert_eq!(home.json(&["quota", "3"])[0]["max_size_bytes"], 3u64 << 30);
+    assert_eq!(home.json(&["stats"])[0]["store"]["max_size_bytes"], 3u64 << 30);
+    assert!(home.run(&["quota", "0"], "").ok().out.starts_with("no limit, "));
+    for wrong in ["-1", "much", "1073741825"] {
+        home.run(&["quota", wrong], "").code(2);
+    }
+    run(home.bare(&["--dir", "absent", "quota"]), b"").code(3);
+}
+
+#[test]
+fn a_full_store_is_given_room() {
+    let home = Home::new();
+    let options = forgeone_db::StoreOptions::new(home.store()).key(forgeone_db::Key::raw([7; 32]));
+    let manager = forgeone_db::RedbManager::open(options).unwrap();
+    manager.set_max_size_bytes(1).unwrap();
+    manager.close().unwrap();
+    let append = ["events", "append", "--topic", "t"];
+    home.run(&append, &records("r", 1)).code(7).says("forgeone-db quota N");
+    home.run(&["quota"], "").ok().says("reached its limit");
+    home.run(&["quota", "1"], "").ok();
+    home.run(&append, &records("r", 1)).ok();
 }

@@ -10,7 +10,10 @@
 
 mod append;
 mod commands;
+mod doctor;
+mod key_files;
 mod kill;
+mod man;
 mod processes;
 mod support;
 mod tour;

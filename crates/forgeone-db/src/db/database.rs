@@ -5,6 +5,7 @@ use super::open::{Core, open};
 use super::sidecar::CLOSED_NAME;
 use super::stats::{StoreStats, collect};
 use crate::events::EventManager;
+use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions};
 use crate::pool::{off_thread, run_blocking};
 use crate::redb::Recovery;
@@ -82,6 +83,11 @@ impl Database {
         &self.inner.core.events
     }
 
+    /// The logs of the store.
+    pub fn logs(&self) -> &LogManager {
+        &self.inner.core.logs
+    }
+
     /// The system's state: settings, feature flags, facts about the store.
     pub fn system(&self) -> &SystemManager {
         &self.inner.core.state
@@ -136,6 +142,24 @@ impl Database {
     /// `Corrupt`; as the engine's.
     pub async fn stats(&self) -> Result<StoreStats> {
         collect(&self.inner.core).await
+    }
+
+    /// Changes how many bytes the store may occupy on disk, 0 for no limit, in place of what was
+    /// recorded before. Writes of this store heed it at once, and later openings that do not bring a
+    /// limit of their own. A limit below what is occupied removes nothing: writes are `Full` until it
+    /// is raised again, which works on a full store.
+    ///
+    /// # Durability
+    /// Durable on return.
+    ///
+    /// # Errors
+    /// `Unsupported` on a handle that only reads; `Full` when the disk is full, or the present limit
+    /// is reached and the new one is lower; `Closed` as a commit. The old limit stays then, unless the
+    /// outcome is `Unknown`.
+    pub async fn set_max_size_bytes(&self, bytes: u64) -> Result<()> {
+        let inner = Arc::clone(&self.inner);
+        let work = async move { inner.core.set_max_size_bytes(bytes).await };
+        off_thread(&*self.inner.core.shared.environment, "quota", work).await?
     }
 
     /// The committers, for tests that install what no sealer would.

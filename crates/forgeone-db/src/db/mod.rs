@@ -7,6 +7,8 @@ mod create;
 mod database;
 mod keys;
 mod open;
+mod quota;
+mod redb_logs;
 mod redb_manager;
 mod redb_system;
 mod sidecar;
@@ -16,6 +18,7 @@ mod verify;
 
 pub use database::Database;
 pub use keys::{KeySlot, StoreKeys};
+pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};
 pub use redb_system::{BlockingScan, BlockingWatch};
 pub use stats::{DatabaseStats, StoreStats};

@@ -5,18 +5,19 @@ use super::create::{KeyringWrap, begin, complete, is_absent, open_keyring, requi
 use super::sidecar::{CLOSED_NAME, Sidecar};
 use super::stack::build_engine;
 use crate::codec::corrupt;
-use crate::crypto::{CursorKey, Keyring, Phase};
+use crate::crypto::{CursorKey, Keyring, Lineage, Phase};
 use crate::environment::Task;
-use crate::events::{EventManager, Tokens};
+use crate::events::EventManager;
 use crate::integrity::Subject;
 use crate::log::{
     BlockDraft, CommitLog, KeyWrap, KeyringWatch, Loaded, LogContext, Tables, TopicTable,
 };
+use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
-    Caches, Directory, Layout, SealLimits, Settings, Shard, Shared, StateStore, Streams, TopicKind,
-    Writer, follow, read_settings, run_sealer, seal, write_settings,
+    Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
+    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal, write_settings,
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
@@ -40,11 +41,13 @@ pub(super) struct Core {
     pub(super) redb: Option<Arc<RedbEngine>>,
     pub(super) shared: Arc<Shared>,
     pub(super) system: Arc<Shard>,
+    /// Shards of each kind, one kind after the other.
     pub(super) shards: Vec<Arc<Shard>>,
     /// The system database's first; none on a handle that only reads.
     pub(super) writers: Vec<Arc<Writer>>,
     pub(super) background: Mutex<Vec<Task>>,
     pub(super) events: EventManager,
+    pub(super) logs: LogManager,
     pub(super) state: SystemManager,
     pub(super) settings: Settings,
 }
@@ -175,7 +178,7 @@ struct Opening<'a> {
 /// A database that was opened, and what its log had.
 type OpenedShard = (Arc<Shard>, Option<Loaded>);
 
-/// Committers that were started; stopped again if the opening fails further on.
+/// Committers, which may be at work; stopped again if the opening fails further on.
 #[derive(Default)]
 struct Started(Vec<Arc<Writer>>);
 
@@ -207,10 +210,11 @@ impl Opening<'_> {
         }
     }
 
-    fn shared(&self, settings: Settings) -> Arc<Shared> {
+    fn shared(&self, settings: &Settings, lineage: Lineage) -> Arc<Shared> {
         Arc::new(Shared::new(
             Arc::clone(&self.engine),
             Arc::clone(&self.options.environment),
+            PlaceIds::new(settings.id_key.clone(), lineage.epoch),
             self.options.max_size_bytes.unwrap_or(settings.max_size_bytes),
             self.options.mode == OpenMode::Read,
         ))
@@ -246,15 +250,16 @@ impl Opening<'_> {
         settings.shard_count = recorded.max(self.options.shard_count.unwrap_or(recorded));
 
         let mut opened: Vec<OpenedShard> = vec![(system, loaded)];
-        for index in 0..settings.shard_count {
-            opened.push(self.load(&keyring, shard_name(index)?, Layout::events(), &caches).await?);
+        for (kind, index) in shards_of(settings.shard_count) {
+            let loading = self.load(&keyring, kind.shard_name(index)?, kind.layout(), &caches);
+            opened.push(loading.await?);
         }
         let shards: Vec<Arc<Shard>> = opened.iter().map(|(shard, _)| Arc::clone(shard)).collect();
         let closed = self.closed(&keyring).await?;
         check_witnesses(&shards, &closed)?;
 
-        let shared = self.shared(settings);
-        self.start_writers(opened, &shared, started).await?;
+        let shared = self.shared(&settings, keyring.lineage());
+        self.make_writers(opened, &shared, started).await?;
         let writers = started.0.clone();
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
@@ -263,7 +268,7 @@ impl Opening<'_> {
                 // The sealer does not run yet, and a committer with a long tail waits for it.
                 seal(writer, &shared).await?;
             }
-            write_settings(writer, settings).await?;
+            write_settings(writer, &settings).await?;
         }
         self.finish(keyring, (shards, writers), shared, settings)
     }
@@ -278,17 +283,18 @@ impl Opening<'_> {
         let settings = Settings {
             shard_count: self.options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT),
             max_size_bytes: self.options.max_size_bytes.unwrap_or(0),
+            id_key: IdKey::random(&*self.options.environment)?,
         };
         let context = system.context().clone();
         let log = match loaded {
             None => CommitLog::create(context, 1),
             Some(loaded) => CommitLog::resume(context, loaded),
         };
-        let shared = self.shared(settings);
+        let shared = self.shared(&settings, keyring.lineage());
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
-        let writer = Writer::start(shard, Arc::new(log), &shared, SealLimits::default())?;
-        let written = write_settings(&writer, settings).await;
+        let writer = Writer::new(shard, Arc::new(log), &shared, SealLimits::default());
+        let written = write_settings(&writer, &settings).await;
         writer.stop();
         written?;
         complete(&self.sidecar, &keyring, &*self.options.environment).await
@@ -315,8 +321,8 @@ impl Opening<'_> {
     }
 
     /// Commits a block with a higher term to every database there is, which fences any other
-    /// writer, and starts the committers.
-    async fn start_writers(
+    /// writer, and makes its writing half.
+    async fn make_writers(
         &self,
         opened: Vec<OpenedShard>,
         shared: &Arc<Shared>,
@@ -344,7 +350,7 @@ impl Opening<'_> {
                     log
                 }
             };
-            started.0.push(Writer::start(shard, Arc::new(log), shared, limits)?);
+            started.0.push(Writer::new(shard, Arc::new(log), shared, limits));
         }
         Ok(())
     }
@@ -359,14 +365,14 @@ impl Opening<'_> {
         }
         let settings = read_settings(&system).await?;
         let mut shards = vec![system];
-        for index in 0..settings.shard_count {
-            let context = self.context(&keyring, shard_name(index)?);
-            let shard = Arc::new(Shard::new(context, Layout::events(), caches.clone()));
+        for (kind, index) in shards_of(settings.shard_count) {
+            let context = self.context(&keyring, kind.shard_name(index)?);
+            let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
             shard.refresh().await?;
             shards.push(shard);
         }
         self.check_moving_witnesses(&keyring, &shards).await?;
-        let shared = self.shared(settings);
+        let shared = self.shared(&settings, keyring.lineage());
         self.finish(keyring, (shards, Vec::new()), shared, settings)
     }
 
@@ -404,17 +410,21 @@ impl Opening<'_> {
             writers.first().cloned(),
             Arc::clone(&shared),
         ));
-        let streams = Arc::new(Streams::new(
-            TopicKind::Events,
-            directory,
-            (Arc::clone(&system), shards.clone()),
-            writers.iter().skip(1).cloned().collect(),
-            Arc::clone(&shared),
-        ));
         let lineage = keyring.lineage();
-        let tokens =
-            Tokens::new(CursorKey::derive(keyring.system_key(), &lineage.store_id)?, lineage.epoch);
-        let events = EventManager::new(streams, Arc::new(tokens));
+        let key = CursorKey::derive(keyring.system_key(), &lineage.store_id)?;
+        let tokens = Arc::new(Tokens::new(key, lineage.epoch));
+        let streams = |kind: TopicKind| {
+            let count = settings.shard_count as usize;
+            let skipped = count * usize::from(kind.code() - 1);
+            let of_kind: Vec<_> = shards.iter().skip(skipped).take(count).cloned().collect();
+            // The system database's committer is the first.
+            let committers = writers.iter().skip(1 + skipped).take(count).cloned().collect();
+            let databases = (Arc::clone(&system), of_kind);
+            let shared = Arc::clone(&shared);
+            Arc::new(Streams::new(kind, Arc::clone(&directory), databases, committers, shared))
+        };
+        let events = EventManager::new(streams(TopicKind::Events), Arc::clone(&tokens));
+        let logs = LogManager::new(streams(TopicKind::Logs), tokens);
         let state =
             StateStore::new(Arc::clone(&system), writers.first().cloned(), Arc::clone(&shared));
         let background = self.start_background(&shards, &system, &writers, &shared)?;
@@ -429,6 +439,7 @@ impl Opening<'_> {
             writers,
             background: Mutex::new(background),
             events,
+            logs,
             state: SystemManager::new(Arc::new(state)),
             settings,
         })
@@ -496,20 +507,18 @@ impl Opening<'_> {
         // The walk takes a snapshot of its own.
         let system = shard(system_name()?, Layout::system());
         let mut shards: Vec<Arc<Shard>> = Vec::new();
-        for index in 0..count.unwrap_or(SHARD_COUNT_MAX) {
-            let next = shard(shard_name(index)?, Layout::events());
-            if count.is_none() {
-                // The number of shards is lost: every one that there is counts.
-                let usage = self.engine.usage(&next.context().database).await?;
-                if usage.allocated_bytes == 0 && index >= self.options.shard_count.unwrap_or(1) {
-                    break;
-                }
+        for (kind, index) in shards_of(count.unwrap_or(SHARD_COUNT_MAX)) {
+            let next = shard(kind.shard_name(index)?, kind.layout());
+            // Where the number of shards is lost, every one that there is counts.
+            let known = count.is_some() || index < self.options.shard_count.unwrap_or(1);
+            if known || self.engine.usage(&next.context().database).await?.allocated_bytes > 0 {
+                shards.push(next);
             }
-            shards.push(next);
         }
+        let shard_count = count.unwrap_or(SHARD_COUNT_MAX);
         let closed = self.closed(keyring).await;
         let keyrings = self.sidecar.keyrings().await?;
-        Ok(Subject { system, shards, closed, keyrings })
+        Ok(Subject { system, shards, shard_count, closed, keyrings })
     }
 }
 
@@ -534,6 +543,7 @@ fn system_name() -> Result<DatabaseName> {
     DatabaseName::new(SYSTEM_DATABASE)
 }
 
-fn shard_name(index: u32) -> Result<DatabaseName> {
-    DatabaseName::new(format!("events_shard_{index}"))
+/// Every shard of a store with so many of each kind, one kind after the other.
+fn shards_of(count: u32) -> impl Iterator<Item = (TopicKind, u32)> {
+    TopicKind::ALL.into_iter().flat_map(move |kind| (0..count).map(move |index| (kind, index)))
 }

@@ -3,11 +3,10 @@
 use super::database::Database;
 use super::stats::StoreStats;
 use crate::events::{
-    EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StartFrom,
-    StoredEvent, TopicInfo,
+    EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StoredEvent,
 };
 use crate::integrity::{VerifyDepth, VerifyProgress, VerifyReport};
-use crate::model::{EventMessage, StreamableEvent, TopicPattern};
+use crate::model::{EventMessage, StartFrom, StreamableEvent, TopicInfo, TopicPattern};
 use crate::options::{DbOptions, StoreOptions};
 use crate::pool::run_blocking;
 use forgeone_db_engine::Result;
@@ -154,6 +153,14 @@ impl RedbManager {
     /// As [`Database::settle`].
     pub fn settle(&self) -> Result<()> {
         run_blocking(self.database.settle())
+    }
+
+    /// Changes how many bytes the store may occupy on disk; 0 for no limit.
+    ///
+    /// # Errors
+    /// As [`Database::set_max_size_bytes`].
+    pub fn set_max_size_bytes(&self, bytes: u64) -> Result<()> {
+        run_blocking(self.database.set_max_size_bytes(bytes))
     }
 
     /// Sizes and counts of every database.

@@ -4,6 +4,7 @@ use super::open::SHARD_COUNT_DEFAULT;
 use crate::options::{StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
 use crate::redb::{RedbEngine, RedbOptions, StoreDirectory, StoreLock};
+use crate::stream::TopicKind;
 use forgeone_db_engine::{Engine, Error, ErrorKind, PoisonedEngine, Result};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -34,7 +35,8 @@ pub(super) fn build_engine(
         (StorePlace::Directory(_), Some(directory)) => {
             let files = directory.databases()?.len();
             let files = u32::try_from(files).unwrap_or(u32::MAX);
-            let wanted = options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT) + 1;
+            let kinds = TopicKind::ALL.len().try_into().unwrap_or(u32::MAX);
+            let wanted = options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT) * kinds + 1;
             let redb_options = RedbOptions {
                 cache_bytes: options.cache_bytes / 2,
                 files_max: NonZeroU32::MIN.saturating_add(files.max(wanted) - 1),

@@ -71,6 +71,7 @@ async fn subject(core: &Core) -> Result<Subject> {
     Ok(Subject {
         system: Arc::clone(&core.system),
         shards: core.shards.clone(),
+        shard_count: core.settings.shard_count,
         closed,
         keyrings: core.sidecar.keyrings().await?,
     })

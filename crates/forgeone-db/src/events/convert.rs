@@ -2,7 +2,7 @@
 
 use super::manager::{NewEvent, StoredEvent};
 use crate::codec::corrupt;
-use crate::model::{EventMessage, EventPriority};
+use crate::model::{EventMessage, EventPriority, LineEnd};
 use crate::stream::{Found, Record};
 use forgeone_db_engine::Result;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ pub(super) fn to_record(event: NewEvent) -> Result<(String, Record)> {
     let mut metadata: Vec<(String, String)> = event.metadata.into_iter().collect();
     metadata.sort_unstable();
     let record = Record {
-        id: event.id.into_bytes(),
+        id: Some(event.id.into_bytes()),
         time: event.timestamp.into(),
         assigned: timestamp_assigned,
         late: false,
@@ -23,6 +23,7 @@ pub(super) fn to_record(event: NewEvent) -> Result<(String, Record)> {
         payload: event.payload.into_bytes(),
         metadata,
         marker: event.checkpoint_marker,
+        end: LineEnd::Lf,
     };
     Ok((event.topic, record))
 }
@@ -35,7 +36,7 @@ pub(super) fn to_stored(found: Found) -> Result<StoredEvent> {
     let payload =
         String::from_utf8(record.payload).map_err(|_| damaged("a payload is not text"))?;
     let event = EventMessage {
-        id: Uuid::from_bytes(record.id),
+        id: record.id.map(Uuid::from_bytes).ok_or_else(|| damaged("an event has no id"))?,
         topic: topic.name.clone(),
         timestamp: record
             .time

@@ -2,11 +2,12 @@
 
 use super::convert::{to_record, to_stored};
 use super::query::{EventQuery, EventResults};
-use super::subscription::{EventSubscription, StartFrom};
-use super::token::Tokens;
-use crate::model::{EventMessage, StreamableEvent, TopicPattern, check_topic};
-use crate::stream::{Found, Position, Streams};
-use chrono::{DateTime, Utc};
+use super::subscription::EventSubscription;
+use crate::model::{
+    EventMessage, StartFrom, StreamableEvent, TopicInfo, TopicPattern, check_topic,
+};
+use crate::stream::{AtTheEnd, Found, Position, Streams, Tokens};
+use chrono::DateTime;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -64,29 +65,6 @@ pub struct StoredEvent {
     pub seq: u64,
 }
 
-/// A topic, with what is known of it without reading its events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicInfo {
-    /// The topic's name.
-    pub topic: String,
-    /// The shard it lives in.
-    pub shard: u32,
-    /// The number of the oldest retained event; 1 if there is none.
-    pub first_seq: u64,
-    /// The number of the newest event; 0 if there is none.
-    pub last_seq: u64,
-    /// Retained events.
-    pub count: u64,
-    /// The greatest timestamp of an event.
-    pub last_timestamp: Option<DateTime<Utc>>,
-    /// Sealed segments.
-    pub segments: u64,
-    /// Bytes of sealed events before compression.
-    pub sealed_raw_bytes: u64,
-    /// Bytes that they occupy, compressed and encrypted.
-    pub sealed_bytes: u64,
-}
-
 impl EventManager {
     pub(crate) fn new(streams: Arc<Streams>, tokens: Arc<Tokens>) -> Self {
         Self { streams, tokens }
@@ -129,7 +107,7 @@ impl EventManager {
     pub async fn publish_opts(&self, events: Vec<NewEvent>) -> Result<Vec<EventPosition>> {
         let records = events.into_iter().map(to_record).collect::<Result<Vec<_>>>()?;
         let positions = self.streams.append(records).await?;
-        Ok(positions.into_iter().map(EventPosition::from).collect())
+        Ok(positions.into_iter().map(|(_, position)| position.into()).collect())
     }
 
     /// Stores a value of the caller's own type. An event without an id gets a random one, and one
@@ -194,6 +172,14 @@ impl EventManager {
         topics: &TopicPattern,
         start: StartFrom,
     ) -> Result<EventSubscription> {
+        self.follow(topics, (start, AtTheEnd::Wait)).await
+    }
+
+    async fn follow(
+        &self,
+        topics: &TopicPattern,
+        start: (StartFrom, AtTheEnd),
+    ) -> Result<EventSubscription> {
         let streams = Arc::clone(&self.streams);
         EventSubscription::start(streams, Arc::clone(&self.tokens), topics, start).await
     }
@@ -208,7 +194,7 @@ impl EventManager {
         topics: &TopicPattern,
         start: StartFrom,
     ) -> Result<EventSubscription> {
-        Ok(self.subscribe(topics, start).await?.ending())
+        self.follow(topics, (start, AtTheEnd::Stop)).await
     }
 
     /// The topics that match, by name.
@@ -216,23 +202,7 @@ impl EventManager {
     /// # Errors
     /// `Corrupt`.
     pub async fn topics(&self, topics: &TopicPattern) -> Result<Vec<TopicInfo>> {
-        let summaries = self.streams.topics(topics).await?;
-        Ok(summaries
-            .into_iter()
-            .map(|summary| TopicInfo {
-                topic: summary.name,
-                shard: summary.shard,
-                first_seq: summary.first,
-                last_seq: summary.last,
-                count: (summary.last + 1).saturating_sub(summary.first),
-                last_timestamp: summary
-                    .time_max
-                    .and_then(crate::environment::Timestamp::to_datetime),
-                segments: summary.segments,
-                sealed_raw_bytes: summary.sealed_raw_bytes,
-                sealed_bytes: summary.sealed_bytes,
-            })
-            .collect())
+        self.streams.topics(topics).await
     }
 
     /// Makes a topic, if there is none of this name. Storing into a topic makes it, too.

@@ -7,10 +7,7 @@ mod convert;
 mod manager;
 mod query;
 mod subscription;
-mod token;
 
-pub use manager::{EventManager, EventPosition, NewEvent, StoredEvent, TopicInfo};
-pub use query::{EventOrder, EventQuery, EventResults};
-pub(crate) use token::Tokens;
-
-pub use subscription::{EventSubscription, StartFrom};
+pub use manager::{EventManager, EventPosition, NewEvent, StoredEvent};
+pub use query::{EventQuery, EventResults};
+pub use subscription::EventSubscription;

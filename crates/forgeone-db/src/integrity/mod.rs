@@ -42,8 +42,10 @@ use witnesses::Witnesses;
 pub(crate) struct Subject {
     /// The system database.
     pub(crate) system: Arc<Shard>,
-    /// The shards, by index.
+    /// The shards of every kind.
     pub(crate) shards: Vec<Arc<Shard>>,
+    /// Shards of each kind.
+    pub(crate) shard_count: u32,
     /// The heads that the last clean close has witnessed, or why they cannot be known.
     pub(crate) closed: Result<Vec<Witness>>,
     /// Both copies of the keyring.
@@ -71,11 +73,11 @@ pub(crate) async fn verify(
         Ok(heads) => heads.iter().for_each(|head| witnesses.add(head, "the last clean close")),
         Err(error) => ledger.add(Finding::of(&error, "remove the file if you know why it differs")),
     }
-    for (index, shard) in subject.shards.iter().enumerate() {
+    for shard in &subject.shards {
         let mut walk = Walk::start(shard, &mut ledger).await?;
         if let Some(walk) = &mut walk {
             walk.check(&key, &mut ledger).await?;
-            topics.add_shard(index, walk, &mut ledger);
+            topics.add_shard(walk, &mut ledger);
             witnesses.add_walk(walk);
         }
     }
@@ -83,7 +85,7 @@ pub(crate) async fn verify(
     let errors = ledger.report.errors().count();
     if let Some(walk) = state::check_system(&subject.system, &key, &mut ledger).await? {
         witnesses.add_walk(&walk.walk);
-        topics.check(&walk, subject.shards.len(), &mut ledger);
+        topics.check(&walk, subject.shard_count, &mut ledger);
     } else if ledger.report.errors().count() == errors {
         // A complete keyring proves that the first commit of this database was made.
         ledger.add(Finding::new(

@@ -144,8 +144,8 @@ impl Walk {
                 let digest = self.derived.entry(family).or_default();
                 digest.add(place.key, family, (&key, &value));
             }
-            if place.ids.is_some() {
-                ids.push((sequence, id_key(&record.id, subject).into()));
+            if let Some(id) = record.id.filter(|_| place.ids.is_some()) {
+                ids.push((sequence, id_key(&id, subject).into()));
             }
         }
         if let Some(index) = place.ids {

@@ -5,30 +5,30 @@ use super::state::SystemWalk;
 use super::walk::{REMEDY_DATABASE, Walk};
 use crate::codec::corrupt;
 use crate::log::{TOPIC_ID_MIN, TopicIntro};
-use crate::stream::{DirectoryEntry, next_topic_id, parse_directory};
+use crate::stream::{DirectoryEntry, TopicKind, next_topic_id, parse_directory};
 use forgeone_db_engine::Error;
 use std::collections::HashMap;
 
 /// The topics that the shards name.
 #[derive(Default)]
 pub(super) struct Topics {
-    named: Vec<(usize, String, TopicIntro)>,
+    named: Vec<(String, TopicIntro)>,
 }
 
 impl Topics {
     /// Takes in what a shard names, and tries every topic's key.
-    pub(super) fn add_shard(&mut self, index: usize, walk: &Walk, ledger: &mut Ledger<'_>) {
+    pub(super) fn add_shard(&mut self, walk: &Walk, ledger: &mut Ledger<'_>) {
         let database = walk.context.database.to_string();
         for topic in walk.context.topics.all() {
             if let Err(error) = walk.context.topics.present_key(topic.intro.id) {
                 ledger.add(finding(&error, &database, &topic.intro.name));
             }
-            self.named.push((index, database.clone(), topic.intro.clone()));
+            self.named.push((database.clone(), topic.intro.clone()));
         }
     }
 
     /// Compares with the directory.
-    pub(super) fn check(&self, system: &SystemWalk, shards: usize, ledger: &mut Ledger<'_>) {
+    pub(super) fn check(&self, system: &SystemWalk, shards: u32, ledger: &mut Ledger<'_>) {
         let database = system.walk.context.database.as_str();
         if ledger.report.depth == super::VerifyDepth::Quick {
             ledger.report.topics = self.named.len() as u64;
@@ -56,10 +56,10 @@ impl Topics {
                 Err(error) => ledger.add(Finding::of(error, REMEDY_DATABASE).in_database(database)),
             }
         }
-        for (shard, database, intro) in &self.named {
+        for (database, intro) in &self.named {
             let entry = by_id.get(&intro.id);
             let agrees = entry.is_some_and(|entry| {
-                entry.shard as usize == *shard
+                shard_of(entry).as_ref() == Some(database)
                     && entry.name == intro.name
                     && entry.kind == intro.kind
                     && entry.wrapped_key == intro.wrapped_key
@@ -72,9 +72,15 @@ impl Topics {
     }
 }
 
+/// The database that a topic lives in, according to the directory.
+fn shard_of(entry: &DirectoryEntry) -> Option<String> {
+    let database = TopicKind::from_code(entry.kind)?.shard_name(entry.shard);
+    database.ok().map(|database| database.to_string())
+}
+
 fn check_entry(
     entry: &DirectoryEntry,
-    (shards, next_id, twice): (usize, Option<u64>, bool),
+    (shards, next_id, twice): (u32, Option<u64>, bool),
     system: &SystemWalk,
 ) -> Option<Error> {
     let keys = system.walk.context.topics.keys();
@@ -83,8 +89,10 @@ fn check_entry(
     }
     let what = if twice {
         "two topics have the same id"
-    } else if entry.shard as usize >= shards {
+    } else if entry.shard >= shards {
         "a topic names a shard that the store does not have"
+    } else if TopicKind::from_code(entry.kind).is_none() {
+        "a topic is of an unknown kind"
     } else if entry.id < TOPIC_ID_MIN || next_id.is_none_or(|next| entry.id >= next) {
         "a topic has an id that was never given"
     } else {

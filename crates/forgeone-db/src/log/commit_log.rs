@@ -120,20 +120,31 @@ impl LogContext {
     /// # Errors
     /// `Corrupt` when the head is not authentic, or missing while blocks are there.
     pub(crate) async fn load_head(&self) -> Result<Option<(Head, Bytes)>> {
-        let Some(stored) = self.get(&self.tables.head, HEAD_KEY).await? else {
-            for table in [&self.tables.commits, &self.tables.checkpoints] {
-                if !self.scan(table, 0, Projection::Keys, 1).await?.0.is_empty() {
-                    return Err(self.locate(corrupt("the head is missing while its log is there")));
-                }
-            }
-            return Ok(None);
-        };
+        let Some(stored) = self.stored_head().await? else { return Ok(None) };
         let head = Head::open(&self.system, self.lineage, self.database.as_str(), &stored)
             .map_err(|error| self.locate(error))?;
         if head.keyring > self.keyring && head.keyring > self.present_keyring().await? {
             return Err(self.locate(corrupt("the keyring is older than the data; restore both")));
         }
         Ok(Some((head, stored)))
+    }
+
+    /// The head as stored. One read is one moment: a writer may make the database between two.
+    async fn stored_head(&self) -> Result<Option<Bytes>> {
+        if let Some(stored) = self.get(&self.tables.head, HEAD_KEY).await? {
+            return Ok(Some(stored));
+        }
+        let mut found = false;
+        for table in [&self.tables.commits, &self.tables.checkpoints] {
+            found |= !self.scan(table, 0, Projection::Keys, 1).await?.0.is_empty();
+        }
+        if !found {
+            return Ok(None);
+        }
+        let stored = self.get(&self.tables.head, HEAD_KEY).await?;
+        stored
+            .map(Some)
+            .ok_or_else(|| self.locate(corrupt("the head is missing while its log is there")))
     }
 
     async fn present_keyring(&self) -> Result<u64> {

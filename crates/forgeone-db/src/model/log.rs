@@ -2,7 +2,7 @@
 
 use super::limits::{check_checkpoint_marker, check_metadata, check_payload, check_topic};
 use super::text;
-use super::{ContentHash, Severity};
+use super::{ContentHash, LineEnd, Severity};
 use chrono::{DateTime, Utc};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct LogEntry {
     /// The line's bytes where they are not UTF-8, otherwise none and absent in JSON.
     #[serde(skip_serializing_if = "Option::is_none", with = "text::hex_option")]
     pub raw: Option<Vec<u8>>,
+    /// How the line ended in its source. Missing in JSON: a line feed.
+    #[serde(skip_serializing_if = "LineEnd::is_lf")]
+    pub line_end: LineEnd,
 }
 
 impl LogEntry {
@@ -101,6 +104,8 @@ struct Incoming {
     content_hash: Option<ContentHash>,
     #[serde(default, with = "text::hex_option")]
     raw: Option<Vec<u8>>,
+    #[serde(default, deserialize_with = "text::null_as_default")]
+    line_end: LineEnd,
 }
 
 impl From<Incoming> for LogEntry {
@@ -117,6 +122,7 @@ impl From<Incoming> for LogEntry {
             checkpoint_marker: entry.checkpoint_marker,
             content_hash,
             raw: entry.raw,
+            line_end: entry.line_end,
         }
     }
 }

@@ -15,11 +15,14 @@ mod blob;
 mod event;
 mod hash;
 mod limits;
+mod line_end;
 mod log;
 mod pattern;
 mod severity;
+mod start_from;
 mod streamable;
 mod text;
+mod topic_info;
 
 pub use blob::{BlobChunk, BlobMetadata};
 pub use event::{EventMessage, EventPriority};
@@ -30,10 +33,13 @@ pub use limits::{
     check_metadata, check_metadata_name, check_metadata_text, check_payload, check_setting_key,
     check_topic,
 };
+pub use line_end::LineEnd;
 pub use log::LogEntry;
 pub use pattern::TopicPattern;
 pub use severity::{Severity, SeverityLevel};
+pub use start_from::{QueryOrder, StartFrom};
 pub use streamable::{EVENT_TYPE_KEY, StreamableEvent};
+pub use topic_info::TopicInfo;
 
 #[cfg(test)]
 mod tests;

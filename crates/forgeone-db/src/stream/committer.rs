@@ -1,4 +1,5 @@
-//! The committer: one thread for each database that decides, groups, commits and answers.
+//! The committer: one thread for each database that decides, groups, commits and answers. It is
+//! started by the first request: a store may have a thousand databases and write to few of them.
 
 use super::change::{Change, encode_changes};
 use super::directory::Topic;
@@ -12,6 +13,7 @@ use super::store::Shared;
 use super::transaction::{StateView, Told, Transaction, Unconditional, Undecided, undecided};
 use crate::environment::Task;
 use crate::log::{BlockDraft, CommitLog, SectionDraft};
+use crate::model::LineEnd;
 use crate::pool::run_blocking;
 use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
@@ -19,7 +21,7 @@ use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Raw bytes that one group takes together, unless one request alone is larger.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -96,22 +98,28 @@ pub(crate) struct Writer {
     poisoned: AtomicBool,
     seal_error: Mutex<Option<Error>>,
     seal_state: AsyncMutex<SealState>,
-    task: Mutex<Option<Task>>,
+    thread: Mutex<Thread>,
+}
+
+/// The committer's thread.
+#[derive(Debug)]
+enum Thread {
+    /// Nothing was ever asked of it.
+    Idle,
+    Running(Task),
+    /// The queue is closed; none is started any more.
+    Stopped,
 }
 
 impl Writer {
-    /// Starts the committer of `shard`.
-    ///
-    /// # Errors
-    /// `Unavailable` when no thread can be started.
-    pub(crate) fn start(
+    /// The writing half of `shard`, whose thread starts with the first request.
+    pub(crate) fn new(
         shard: Arc<Shard>,
         log: Arc<CommitLog>,
         shared: &Arc<Shared>,
         limits: SealLimits,
-    ) -> Result<Arc<Self>> {
-        let name = format!("commit-{}", shard.context().database);
-        let writer = Arc::new(Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             shard,
             log,
             shared: Arc::clone(shared),
@@ -120,12 +128,8 @@ impl Writer {
             poisoned: AtomicBool::new(false),
             seal_error: Mutex::default(),
             seal_state: AsyncMutex::default(),
-            task: Mutex::new(None),
-        });
-        let worker = Arc::clone(&writer);
-        let task = shared.environment.spawn(&name, Box::new(move || worker.run()))?;
-        *writer.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
-        Ok(writer)
+            thread: Mutex::new(Thread::Idle),
+        })
     }
 
     pub(crate) const fn shard(&self) -> &Arc<Shard> {
@@ -168,8 +172,9 @@ impl Writer {
     /// request is queued, dropping it cancels nothing.
     ///
     /// # Errors
-    /// `Conflict`, `Full`, `Invalid` (rejected); as a commit.
-    pub(crate) async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Position>> {
+    /// `Conflict`, `Full`, `Invalid` (rejected); `Unavailable` (rejected) when no thread can be
+    /// started; as a commit.
+    pub(crate) async fn append(self: &Arc<Self>, entries: Vec<Entry>) -> Result<Vec<Position>> {
         let (reply, answer) = oneshot::channel();
         self.submit(Request::Append(entries, reply), answer).await
     }
@@ -178,7 +183,7 @@ impl Writer {
     ///
     /// # Errors
     /// As [`transact`](Self::transact).
-    pub(crate) async fn change(&self, changes: Vec<Change>) -> Result<()> {
+    pub(crate) async fn change(self: &Arc<Self>, changes: Vec<Change>) -> Result<()> {
         self.transact(Unconditional(changes)).await.map(|_| ())
     }
 
@@ -191,7 +196,10 @@ impl Writer {
     ///
     /// # Errors
     /// `Invalid` beyond [`REQUEST_BYTES_MAX`]; what the transaction decides; as a commit.
-    pub(crate) async fn transact<T: Transaction>(&self, transaction: T) -> Told<T::Answer> {
+    pub(crate) async fn transact<T: Transaction>(
+        self: &Arc<Self>,
+        transaction: T,
+    ) -> Told<T::Answer> {
         let bytes = transaction.bytes();
         if bytes > REQUEST_BYTES_MAX {
             return Err(Error::new(
@@ -205,17 +213,40 @@ impl Writer {
         self.submit(Request::Transact(transaction), told).await
     }
 
-    async fn submit<T>(&self, request: Request, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+    async fn submit<T>(
+        self: &Arc<Self>,
+        request: Request,
+        answer: oneshot::Receiver<Result<T>>,
+    ) -> Result<T> {
+        // Before the request is queued: what is queued is always taken.
+        self.ensure_thread()?;
         let bytes = request.bytes();
         self.queue.push(request, bytes).await?;
         answer.await.unwrap_or_else(|_| Err(poisoned().with_outcome(Outcome::Unknown)))
     }
 
+    fn thread(&self) -> MutexGuard<'_, Thread> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the thread if that has not happened. After [`stop`](Self::stop) does nothing: the
+    /// queue then says why.
+    fn ensure_thread(self: &Arc<Self>) -> Result<()> {
+        let mut thread = self.thread();
+        if matches!(*thread, Thread::Idle) {
+            let name = format!("commit-{}", self.shard.context().database);
+            let worker = Arc::clone(self);
+            let task = self.shared.environment.spawn(&name, Box::new(move || worker.run()))?;
+            *thread = Thread::Running(task);
+        }
+        Ok(())
+    }
+
     /// Takes no further requests, commits what waits, and ends the thread.
     pub(crate) fn stop(&self) {
         self.queue.close();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
+        let thread = std::mem::replace(&mut *self.thread(), Thread::Stopped);
+        if let Thread::Running(task) = thread {
             task.join();
         }
     }
@@ -267,16 +298,46 @@ impl Writer {
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {
-        let keys: Vec<Bytes> =
-            entries.iter().map(|entry| id_key(&entry.record.id, entry.topic.id).into()).collect();
-        let view = self.shard.family(self.shard.layout().ids()?).await?;
-        let hits = view.index.get_many(&keys).await?;
-        drop(view);
-        let hits = hits
-            .into_iter()
-            .map(|hit| hit.map(|value| parse_sequence(&value)).transpose())
-            .collect::<Result<Vec<_>>>()?;
+        let hits = self.hits(&entries).await?;
         group.add(entries, &hits, &self.shard).await
+    }
+
+    /// For each entry the number of the record that has its id already.
+    async fn hits(&self, entries: &[Entry]) -> Result<Vec<Option<u64>>> {
+        let mut hits = vec![None; entries.len()];
+        let own = |entry: &Entry| Some(id_key(&entry.record.id?, entry.topic.id).into());
+        let (places, keys): (Vec<usize>, Vec<Bytes>) = entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| Some((index, own(entry)?)))
+            .unzip();
+        if keys.is_empty() {
+            return Ok(hits);
+        }
+        let view = self.shard.family(self.shard.layout().ids()?).await?;
+        let found = view.index.get_many(&keys).await?;
+        drop(view);
+        for (index, value) in places.into_iter().zip(found) {
+            let Some((hit, entry)) = hits.get_mut(index).zip(entries.get(index)) else { continue };
+            *hit = match value {
+                Some(value) => Some(parse_sequence(&value)?),
+                None => self.placed(entry).await?,
+            };
+        }
+        Ok(hits)
+    }
+
+    /// The record whose id follows from its place and is that of `entry`: what was read from this
+    /// store comes back to it.
+    async fn placed(&self, entry: &Entry) -> Result<Option<u64>> {
+        let place = entry.record.id.and_then(|id| self.shared.ids.place_of(id));
+        let Some((subject, sequence)) = place else { return Ok(None) };
+        let retained = self.shard.first(subject)..=self.shard.last(subject);
+        if subject != entry.topic.id || !retained.contains(&sequence) {
+            return Ok(None);
+        }
+        let record = self.shard.record(subject, sequence).await?;
+        Ok(record.id.is_none().then_some(sequence))
     }
 
     /// Asks a transaction for its changes; says which record of the state topic has them.
@@ -355,7 +416,7 @@ impl Writer {
 
 fn state_record(changes: &[Change]) -> Record {
     Record {
-        id: [0; 16],
+        id: None,
         time: crate::environment::Timestamp::default(),
         assigned: true,
         late: false,
@@ -363,6 +424,7 @@ fn state_record(changes: &[Change]) -> Record {
         payload: encode_changes(changes),
         metadata: Vec::new(),
         marker: None,
+        end: LineEnd::Lf,
     }
 }
 

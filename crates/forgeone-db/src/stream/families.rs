@@ -4,7 +4,7 @@ use super::record::Record;
 use crate::codec::{Cursor, put_varint};
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, FilterKey};
-use forgeone_db_engine::{Result, TableName};
+use forgeone_db_engine::{DatabaseName, Result, TableName};
 
 /// The system topic that carries changes of state.
 pub(crate) const SUBJECT_STATE: u64 = 1; // on-disk
@@ -26,12 +26,38 @@ const FAMILY_LATE: u64 = 34; // on-disk
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum TopicKind {
     Events,
+    Logs,
 }
 
 impl TopicKind {
+    /// All kinds, in the order of their codes.
+    pub(crate) const ALL: [Self; 2] = [Self::Events, Self::Logs];
+
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Events => 1,
+            Self::Logs => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// The name of the database that is shard `index` of this kind.
+    pub(crate) fn shard_name(self, index: u32) -> Result<DatabaseName> {
+        let prefix = match self {
+            Self::Events => "events_shard_",
+            Self::Logs => "logs_shard_",
+        };
+        DatabaseName::new(format!("{prefix}{index}"))
+    }
+
+    /// The tables of such a database.
+    pub(crate) fn layout(self) -> Layout {
+        match self {
+            Self::Events => Layout::records("events", "event_index"),
+            Self::Logs => Layout::records("logs", "log_index"),
         }
     }
 }
@@ -66,11 +92,6 @@ impl Layout {
                 family(FAMILY_METADATA, "metadata", FilterKey::Whole),
             ],
         }
-    }
-
-    /// A shard of events.
-    pub(crate) fn events() -> Self {
-        Self::records("events", "event_index")
     }
 
     fn records(segments: &str, index: &str) -> Self {
@@ -134,9 +155,11 @@ pub(crate) type IndexEntry = (FamilyId, Vec<u8>, Vec<u8>);
 /// The index entries of a record.
 pub(crate) fn index_entries(subject: u64, sequence: u64, record: &Record) -> Vec<IndexEntry> {
     let mut entries = Vec::with_capacity(1);
-    let mut value = Vec::with_capacity(5);
-    put_varint(&mut value, sequence);
-    entries.push((FamilyId(FAMILY_IDS), id_key(&record.id, subject), value));
+    if let Some(id) = &record.id {
+        let mut value = Vec::with_capacity(5);
+        put_varint(&mut value, sequence);
+        entries.push((FamilyId(FAMILY_IDS), id_key(id, subject), value));
+    }
     if let Some(marker) = &record.marker {
         entries.push((FamilyId(FAMILY_MARKERS), marker_key(subject, marker, sequence), Vec::new()));
     }
@@ -217,3 +240,5 @@ pub(crate) const COUNTER_NEXT_TOPIC: &[u8] = b"next_topic"; // on-disk
 pub(crate) const COUNTER_SHARDS: &[u8] = b"shard_count"; // on-disk
 /// Bytes the store may occupy.
 pub(crate) const COUNTER_MAX_SIZE: &[u8] = b"max_size_bytes"; // on-disk
+/// The key of ids that follow from places.
+pub(crate) const COUNTER_ID_KEY: &[u8] = b"id_key"; // on-disk

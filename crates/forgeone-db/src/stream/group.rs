@@ -104,7 +104,11 @@ impl Group {
         let mut fates = Vec::with_capacity(entries.len());
         let mut seen: HashMap<IdInTopic, usize> = HashMap::with_capacity(entries.len());
         for (index, (entry, hit)) in entries.iter().zip(hits).enumerate() {
-            let key = (entry.topic.id, entry.record.id);
+            let Some(id) = entry.record.id else {
+                fates.push(Fate::New);
+                continue;
+            };
+            let key = (entry.topic.id, id);
             let fate = if let Some(sequence) = self.ids.get(&key) {
                 self.same_as_pending(entry, *sequence)?
             } else if let Some(earlier) = seen.get(&key).copied() {
@@ -144,9 +148,11 @@ impl Group {
                 },
                 Fate::New => {
                     let Entry { topic, record } = entry;
-                    let key = (topic.id, record.id);
-                    let sequence = self.draft(key.0, Some(topic), shard).push(record);
-                    self.ids.insert(key, sequence);
+                    let (subject, id) = (topic.id, record.id);
+                    let sequence = self.draft(subject, Some(topic), shard).push(record);
+                    if let Some(id) = id {
+                        self.ids.insert((subject, id), sequence);
+                    }
                     Position { sequence, duplicate: false }
                 }
             };
@@ -161,7 +167,7 @@ fn same(entry: &Entry, original: Option<&Record>, sequence: u64) -> Result<()> {
         return Ok(());
     }
     let error = Error::new(ErrorKind::Conflict, "the id is taken by an entry with other content")
-        .with("id", uuid::Uuid::from_bytes(entry.record.id))
+        .with("id", uuid::Uuid::from_bytes(entry.record.id.unwrap_or_default()))
         .with("topic", &entry.topic.name);
     Err(if sequence == 0 { error } else { error.with("sequence", sequence) })
 }

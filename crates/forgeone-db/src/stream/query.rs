@@ -7,25 +7,38 @@
 use super::directory::Topic;
 use super::families::{late_key, parse_late_key};
 use super::record::{Record, RecordBatch};
+use super::segment::{Sifted, Wanted};
 use super::shard::{FamilyView, Shard};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::Scan;
+use crate::model::QueryOrder;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Result};
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 /// With more topics than this in a query, each gives its unit back between two records.
 const OPEN_UNITS_MAX: usize = 512;
 
 /// The order of results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Order {
     /// Oldest first.
+    #[default]
     Ascending,
     /// Newest first.
     Descending,
+}
+
+impl From<QueryOrder> for Order {
+    fn from(order: QueryOrder) -> Self {
+        match order {
+            QueryOrder::OldestFirst => Self::Ascending,
+            QueryOrder::NewestFirst => Self::Descending,
+        }
+    }
 }
 
 /// The place of a result in the order, from which a query can go on.
@@ -36,8 +49,18 @@ pub(crate) struct QueryCursor {
     pub(crate) sequence: u64,
 }
 
-/// What is asked of a query, besides its topics.
-#[derive(Debug, Clone)]
+/// A condition on what a record says.
+pub(crate) trait RecordFilter: fmt::Debug + Send + Sync {
+    /// Whether one of the records whose columns these are may match. Every payload, and every
+    /// key and value of metadata, stands in them as it is. Never wrong when it says no.
+    fn may_match(&self, columns: &[u8]) -> bool;
+
+    /// Whether the record matches.
+    fn matches(&self, record: &Record) -> bool;
+}
+
+/// What is asked of a query, besides its topics. The default is everything, oldest first.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct QuerySpec {
     /// First time, included.
     pub(crate) from: Option<Timestamp>,
@@ -47,6 +70,8 @@ pub(crate) struct QuerySpec {
     pub(crate) after: u64,
     /// Only this level and above.
     pub(crate) level_min: u8,
+    /// Only records that match.
+    pub(crate) filter: Option<Arc<dyn RecordFilter>>,
     pub(crate) order: Order,
     /// Only what comes behind this place in the order.
     pub(crate) cursor: Option<QueryCursor>,
@@ -75,6 +100,17 @@ fn bounds(topics: &[(Arc<Topic>, Arc<Shard>)]) -> Bounds {
 impl QuerySpec {
     fn contains(&self, time: Timestamp) -> bool {
         self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
+    }
+
+    /// Whether any record may be unwanted for what it says, not for its place and time.
+    fn is_selective(&self) -> bool {
+        self.filter.is_some() || self.level_min > 0
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        self.contains(record.time)
+            && record.level >= self.level_min
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(record))
     }
 
     /// The narrowest time range that the cursor allows.
@@ -224,6 +260,7 @@ impl Query {
         }
         if crowded {
             topic.on_time.chunk = None;
+            topic.on_time.ahead.clear();
         }
         Ok(())
     }
@@ -252,6 +289,8 @@ struct OnTime {
     next: Option<u64>,
     started: bool,
     chunk: Option<Arc<RecordBatch>>,
+    /// What was read ahead by a selective query, in its order.
+    ahead: VecDeque<Sifted>,
 }
 
 /// The stream of late records.
@@ -270,7 +309,7 @@ impl TopicQuery {
             shard,
             spec,
             upto,
-            on_time: OnTime { next: None, started: false, chunk: None },
+            on_time: OnTime { next: None, started: false, chunk: None, ahead: VecDeque::new() },
             late: Late::Unopened,
             on_time_next: None,
             late_next: None,
@@ -309,33 +348,54 @@ impl TopicQuery {
                 self.on_time.next = None;
                 return Ok(None);
             }
-            let record = match self.record_at(sequence).await {
-                Ok(record) => record,
+            let chunk = match self.chunk_at(sequence).await {
+                Ok(chunk) => chunk,
                 Err(error) => {
                     self.pass_over(sequence, &error).await;
                     return Err(error);
                 }
             };
-            self.on_time.next = match self.spec.order {
-                Order::Ascending => sequence.checked_add(1),
-                Order::Descending => sequence.checked_sub(1),
+            let found = match chunk {
+                Sifted::Passed { first, last, bounds } => {
+                    self.on_time.next = self.behind(first, last);
+                    if bounds.on_time_min.is_some_and(|min| self.is_beyond(min, bounds.max)) {
+                        self.on_time.next = None;
+                    }
+                    continue;
+                }
+                Sifted::Records(batch) => batch,
             };
+            self.on_time.next = self.behind(sequence, sequence);
+            let record =
+                found.get(sequence).ok_or_else(|| corrupt("a unit lacks a record of its range"))?;
             if record.late {
                 continue;
             }
-            let beyond = match self.spec.order {
-                Order::Ascending => self.spec.to.is_some_and(|to| record.time >= to),
-                Order::Descending => self.spec.from.is_some_and(|from| record.time < from),
-            };
-            if beyond {
+            if self.is_beyond(record.time, record.time) {
                 self.on_time.next = None;
                 return Ok(None);
             }
-            if self.spec.contains(record.time) && record.level >= self.spec.level_min {
-                return Ok(Some((sequence, record)));
+            if self.spec.wants(record) {
+                return Ok(Some((sequence, record.clone())));
             }
         }
         Ok(None)
+    }
+
+    /// The next number in the query's order behind a range.
+    fn behind(&self, first: u64, last: u64) -> Option<u64> {
+        match self.spec.order {
+            Order::Ascending => last.checked_add(1),
+            Order::Descending => first.checked_sub(1),
+        }
+    }
+
+    /// Whether records on time with times from `min` to `max` lie behind all that is wanted.
+    fn is_beyond(&self, min: Timestamp, max: Timestamp) -> bool {
+        match self.spec.order {
+            Order::Ascending => self.spec.to.is_some_and(|to| min >= to),
+            Order::Descending => self.spec.from.is_some_and(|from| max < from),
+        }
     }
 
     /// Goes on behind damage that was told.
@@ -344,10 +404,7 @@ impl TopicQuery {
             return;
         }
         let (first, last) = self.shard.extent(self.topic.id, sequence).await;
-        self.on_time.next = match self.spec.order {
-            Order::Ascending => last.max(sequence).checked_add(1),
-            Order::Descending => first.min(sequence).checked_sub(1),
-        };
+        self.on_time.next = self.behind(first.min(sequence), last.max(sequence));
     }
 
     /// Where records that are on time start to be in range.
@@ -371,16 +428,32 @@ impl TopicQuery {
         }
     }
 
-    async fn record_at(&mut self, sequence: u64) -> Result<Record> {
-        let held = self.on_time.chunk.as_ref().and_then(|chunk| chunk.get(sequence));
-        if let Some(record) = held {
-            return Ok(record.clone());
+    /// What lies together with `sequence`: its records, or that none of them is wanted.
+    async fn chunk_at(&mut self, sequence: u64) -> Result<Sifted> {
+        if let Some(chunk) = self.on_time.chunk.as_ref().filter(|chunk| chunk.has(sequence)) {
+            return Ok(Sifted::Records(Arc::clone(chunk)));
         }
         let forward = self.spec.order == Order::Ascending;
-        let chunk = self.shard.chunk(self.topic.id, sequence, forward).await?;
-        let record = chunk.get(sequence).cloned();
-        self.on_time.chunk = Some(chunk);
-        record.ok_or_else(|| corrupt("a unit lacks a record of its range"))
+        if !self.spec.is_selective() {
+            let chunk = self.shard.chunk(self.topic.id, sequence, forward).await?;
+            self.on_time.chunk = Some(Arc::clone(&chunk));
+            return Ok(Sifted::Records(chunk));
+        }
+        while self.on_time.ahead.front().is_some_and(|ahead| !ahead.has(sequence)) {
+            self.on_time.ahead.pop_front();
+        }
+        if self.on_time.ahead.is_empty() {
+            let wanted =
+                Wanted { level_min: self.spec.level_min, filter: self.spec.filter.as_deref() };
+            let sifted = self.shard.sift(self.topic.id, sequence, forward, wanted).await?;
+            self.on_time.ahead = sifted.into();
+        }
+        let next = self.on_time.ahead.pop_front();
+        let next = next.filter(|next| next.has(sequence));
+        if let Some(Sifted::Records(chunk)) = &next {
+            self.on_time.chunk = Some(Arc::clone(chunk));
+        }
+        next.ok_or_else(|| corrupt("a unit lacks a record of its range"))
     }
 
     async fn next_late(&mut self) -> Result<Option<(u64, Record)>> {
@@ -403,7 +476,7 @@ impl TopicQuery {
                             .with("topic", &self.topic.name)
                             .with("sequence", sequence));
                     }
-                    if record.level >= self.spec.level_min {
+                    if self.spec.wants(&record) {
                         return Ok(Some((sequence, record)));
                     }
                 }

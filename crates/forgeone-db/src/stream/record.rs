@@ -5,19 +5,29 @@
 
 use crate::codec::{Cursor, corrupt, put_bytes, put_varint, zigzag};
 use crate::environment::Timestamp;
+use crate::model::LineEnd;
 use forgeone_db_engine::Result;
 
 const FLAG_LEVEL: u8 = 0b0001_1111; // on-disk
 const FLAG_ASSIGNED: u8 = 0b0010_0000; // on-disk
 const FLAG_LATE: u8 = 0b0100_0000; // on-disk
 const FLAG_EXTRA: u8 = 0b1000_0000; // on-disk
+/// The part of a batch's form that says which records have an id of their own: all, none, or those
+/// of a bitmap.
+const FORM_IDS: u8 = 0b0000_0011; // on-disk
+const FORM_IDS_NONE: u8 = 1; // on-disk
+const FORM_IDS_SOME: u8 = 2; // on-disk
+/// The part that says how lines end: the code of all of them, or one code for each.
+const FORM_ENDS: u8 = 0b0000_1100; // on-disk
+const FORM_ENDS_EACH: u8 = 0b0000_1100; // on-disk
 /// Bytes of an id.
 pub(crate) const ID_BYTES: usize = 16;
 
 /// One entry of a topic, of whatever kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
-    pub(crate) id: [u8; ID_BYTES],
+    /// None if it follows from the record's place.
+    pub(crate) id: Option<[u8; ID_BYTES]>,
     pub(crate) time: Timestamp,
     /// Whether the store chose the time; then it says nothing about the content.
     pub(crate) assigned: bool,
@@ -29,6 +39,8 @@ pub(crate) struct Record {
     /// Sorted by key.
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) marker: Option<String>,
+    /// How a log line ended.
+    pub(crate) end: LineEnd,
 }
 
 impl Record {
@@ -40,6 +52,7 @@ impl Record {
             && self.payload == other.payload
             && self.metadata == other.metadata
             && self.marker == other.marker
+            && self.end == other.end
     }
 
     /// About how many bytes the record takes raw.
@@ -100,6 +113,11 @@ impl RecordBatch {
         self.records.get(usize::try_from(sequence.checked_sub(self.first)?).ok()?)
     }
 
+    /// Whether the batch has a record of this number.
+    pub(crate) fn has(&self, sequence: u64) -> bool {
+        self.get(sequence).is_some()
+    }
+
     /// The commit that `sequence` came in.
     pub(crate) fn commit_of(&self, sequence: u64) -> Option<&CommitMark> {
         let after = self.commits.partition_point(|commit| commit.first <= sequence);
@@ -112,15 +130,16 @@ impl RecordBatch {
     }
 
     pub(crate) fn encode(first: u64, records: &[Record], commits: &[CommitMark]) -> EncodedBatch {
-        let mut ids = Vec::with_capacity(records.len() * ID_BYTES);
+        let mut ids = Vec::new();
         let payload_bytes: usize = records.iter().map(|record| record.payload.len()).sum();
         let mut columns = Vec::with_capacity(payload_bytes + records.len() * 8 + 64);
+        encode_form(&mut columns, records);
         encode_commits(&mut columns, first, commits);
 
         let (mut times, mut lens, mut extras) = (Vec::new(), Vec::new(), Vec::new());
         let mut previous = 0i64;
         for record in records {
-            ids.extend_from_slice(&record.id);
+            ids.extend(record.id.iter().flatten());
             put_time(&mut times, &mut previous, record.time);
             columns.push(record.flags());
             put_varint(&mut lens, record.payload.len() as u64);
@@ -137,23 +156,25 @@ impl RecordBatch {
         EncodedBatch { ids, columns }
     }
 
-    /// Decodes a batch that starts at `first`; `ids` gives the number of records.
+    /// Decodes a batch of `count` records that starts at `first`.
     ///
     /// # Errors
     /// `Corrupt` when the bytes are not a batch.
-    pub(crate) fn decode(first: u64, ids: &[u8], columns: &[u8]) -> Result<Self> {
-        let (ids, rest) = ids.as_chunks::<ID_BYTES>();
-        if !rest.is_empty() || ids.is_empty() {
-            return Err(corrupt("a batch has no whole ids"));
+    pub(crate) fn decode(first: u64, count: u32, ids: &[u8], columns: &[u8]) -> Result<Self> {
+        let count = count as usize;
+        // A byte at least for each record, so a false count cannot ask for much memory.
+        if count == 0 || count > columns.len() {
+            return Err(corrupt("a batch has another number of records"));
         }
         let mut cursor = Cursor::new(columns);
+        let forms = decode_form(&mut cursor, count, ids)?;
         let commits = decode_commits(&mut cursor, first)?;
-        let flags = cursor.take(ids.len())?;
+        let flags = cursor.take(count)?;
         let mut previous = 0i64;
-        let mut records = Vec::with_capacity(ids.len());
-        for (id, flags) in ids.iter().zip(flags) {
+        let mut records = Vec::with_capacity(count);
+        for ((id, end), flags) in forms.into_iter().zip(flags) {
             records.push(Record {
-                id: *id,
+                id,
                 time: take_time(&mut cursor, &mut previous)?,
                 assigned: flags & FLAG_ASSIGNED != 0,
                 late: flags & FLAG_LATE != 0,
@@ -161,9 +182,10 @@ impl RecordBatch {
                 payload: Vec::new(),
                 metadata: Vec::new(),
                 marker: None,
+                end,
             });
         }
-        let lens: Vec<usize> = ids.iter().map(|_| cursor.len()).collect::<Result<_>>()?;
+        let lens: Vec<usize> = flags.iter().map(|_| cursor.len()).collect::<Result<_>>()?;
         for (record, flags) in records.iter_mut().zip(flags) {
             if flags & FLAG_EXTRA != 0 {
                 decode_extra(&mut cursor, record)?;
@@ -175,6 +197,61 @@ impl RecordBatch {
         cursor.finish()?;
         Ok(Self { first, records, commits })
     }
+}
+
+/// What of a record stands in its batch's form: its own id, and how its line ends.
+type Form = (Option<[u8; ID_BYTES]>, LineEnd);
+
+fn encode_form(out: &mut Vec<u8>, records: &[Record]) {
+    let own = records.iter().filter(|record| record.id.is_some()).count();
+    let ids = match own {
+        0 => FORM_IDS_NONE,
+        all if all == records.len() => 0,
+        _ => FORM_IDS_SOME,
+    };
+    let end = records.first().map_or(LineEnd::Lf, |record| record.end);
+    let uniform = records.iter().all(|record| record.end == end);
+    out.push(ids | if uniform { end.code() << 2 } else { FORM_ENDS_EACH });
+    if ids == FORM_IDS_SOME {
+        for eight in records.chunks(8) {
+            let bit = |(index, record): (usize, &Record)| u8::from(record.id.is_some()) << index;
+            out.push(eight.iter().enumerate().map(bit).fold(0, |byte, bit| byte | bit));
+        }
+    }
+    if !uniform {
+        out.extend(records.iter().map(|record| record.end.code()));
+    }
+}
+
+fn decode_form(cursor: &mut Cursor<'_>, count: usize, ids: &[u8]) -> Result<Vec<Form>> {
+    let form = cursor.u8()?;
+    if form & !(FORM_IDS | FORM_ENDS) != 0 {
+        return Err(corrupt("a batch has an unknown form"));
+    }
+    let bitmap = match form & FORM_IDS {
+        0 => None,
+        FORM_IDS_NONE => Some(&[][..]),
+        FORM_IDS_SOME => Some(cursor.take(count.div_ceil(8))?),
+        _ => return Err(corrupt("a batch has an unknown form")),
+    };
+    let ends = if form & FORM_ENDS == FORM_ENDS_EACH { Some(cursor.take(count)?) } else { None };
+    let end_of = |code| LineEnd::from_code(code).ok_or_else(|| corrupt("a line has no such end"));
+    let uniform = if ends.is_some() { LineEnd::Lf } else { end_of((form & FORM_ENDS) >> 2)? };
+    let mut ids = Cursor::new(ids);
+    let mut forms = Vec::with_capacity(count);
+    for index in 0..count {
+        let has_id = bitmap.is_none_or(|bitmap| {
+            bitmap.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 != 0)
+        });
+        let id = if has_id { Some(ids.array()?) } else { None };
+        let end = match ends.and_then(|ends| ends.get(index)) {
+            Some(code) => end_of(*code)?,
+            None => uniform,
+        };
+        forms.push((id, end));
+    }
+    ids.finish()?;
+    Ok(forms)
 }
 
 fn put_time(out: &mut Vec<u8>, previous: &mut i64, time: Timestamp) {
@@ -240,11 +317,12 @@ fn decode_extra(cursor: &mut Cursor<'_>, record: &mut Record) -> Result<()> {
 pub(crate) mod tests {
     use super::{CommitMark, Record, RecordBatch};
     use crate::environment::Timestamp;
+    use crate::model::LineEnd;
     use proptest::prelude::*;
 
     pub(crate) fn arbitrary_record() -> impl Strategy<Value = Record> {
         (
-            any::<[u8; 16]>(),
+            any::<(Option<[u8; 16]>, u8)>(),
             any::<(i64, u32)>(),
             any::<[bool; 2]>(),
             0u8..32,
@@ -253,7 +331,15 @@ pub(crate) mod tests {
             any::<Option<String>>(),
         )
             .prop_map(
-                |(id, (seconds, nanos), [assigned, late], level, payload, metadata, marker)| {
+                |(
+                    (id, end),
+                    (seconds, nanos),
+                    [assigned, late],
+                    level,
+                    payload,
+                    metadata,
+                    marker,
+                )| {
                     Record {
                         id,
                         time: Timestamp { seconds, nanos },
@@ -263,6 +349,7 @@ pub(crate) mod tests {
                         payload,
                         metadata,
                         marker,
+                        end: LineEnd::from_code(end % 3).unwrap(),
                     }
                 },
             )
@@ -285,13 +372,30 @@ pub(crate) mod tests {
                 })
                 .collect();
             let encoded = RecordBatch::encode(first, &records, &commits);
-            let decoded = RecordBatch::decode(first, &encoded.ids, &encoded.columns).unwrap();
+            let count = u32::try_from(records.len()).unwrap();
+            let decoded =
+                RecordBatch::decode(first, count, &encoded.ids, &encoded.columns).unwrap();
             prop_assert_eq!(decoded, RecordBatch { first, records, commits });
         }
 
         #[test]
-        fn arbitrary_bytes_never_panic(ids: Vec<u8>, columns: Vec<u8>) {
-            let _ = RecordBatch::decode(1, &ids, &columns).is_ok();
+        fn records_alike_in_form_come_back(
+            mut records in proptest::collection::vec(arbitrary_record(), 1..20),
+            id: Option<[u8; 16]>,
+            end in 0u8..3,
+        ) {
+            for record in &mut records {
+                (record.id, record.end) = (id, LineEnd::from_code(end).unwrap());
+            }
+            let encoded = RecordBatch::encode(1, &records, &[]);
+            let count = u32::try_from(records.len()).unwrap();
+            let decoded = RecordBatch::decode(1, count, &encoded.ids, &encoded.columns).unwrap();
+            prop_assert_eq!(decoded.records, records);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(count in 0u32..40, ids: Vec<u8>, columns: Vec<u8>) {
+            let _ = RecordBatch::decode(1, count, &ids, &columns).is_ok();
         }
     }
 }

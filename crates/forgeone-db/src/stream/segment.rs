@@ -1,6 +1,9 @@
 //! Segments: one topic's older records, in separately sealed units with a directory.
 
 mod audit;
+mod sift;
+
+pub(crate) use sift::{Sifted, Wanted};
 
 use super::record::{CommitMark, ID_BYTES, Record, RecordBatch};
 use crate::codec::{Compression, compress, corrupt, decompress};
@@ -51,6 +54,9 @@ struct UnitEntry {
     /// Bit `n` is set if a record of level `n` is in it.
     #[n(8)]
     levels: u32,
+    /// Records with an id of their own.
+    #[n(9)]
+    own_ids: u32,
 }
 
 /// Time bounds of consecutive records of one topic.
@@ -210,6 +216,7 @@ impl<'a> SegmentWriter<'a> {
         };
         let encoded = RecordBatch::encode(self.unit_first, &self.records, &self.commits);
         let columns_len = encoded.columns.len() as u64;
+        let own_ids = u32::try_from(encoded.ids.len() / ID_BYTES).unwrap_or(count);
         let (compression, packed) = compress(encoded.columns, UNIT_COMPRESSION_LEVEL)?;
         let mut stored = encoded.ids;
         stored.extend_from_slice(&packed);
@@ -223,6 +230,7 @@ impl<'a> SegmentWriter<'a> {
             on_time_min: self.bounds.on_time_min.map(pair),
             stamp: self.commits.first().map_or(0, |commit| commit.stamp),
             levels: self.records.iter().fold(0, |mask, record| mask | 1 << (record.level & 31)),
+            own_ids,
         };
         entry.unit =
             self.member.add_unit(&entry.binding(self.lineage, self.subject)?, stored).await?;
@@ -281,8 +289,14 @@ impl UnitEntry {
         TimeBounds { max: timestamp(self.time_max), on_time_min: self.on_time_min.map(timestamp) }
     }
 
-    fn decode(&self, mut stored: Vec<u8>) -> Result<RecordBatch> {
-        let ids_len = self.count as usize * ID_BYTES;
+    fn decode(&self, stored: Vec<u8>) -> Result<RecordBatch> {
+        let (ids, columns) = self.unpack(stored)?;
+        RecordBatch::decode(self.first, self.count, &ids, &columns)
+    }
+
+    /// Ids and columns as they were encoded.
+    fn unpack(&self, mut stored: Vec<u8>) -> Result<(Vec<u8>, Vec<u8>)> {
+        let ids_len = self.own_ids as usize * ID_BYTES;
         if stored.len() < ids_len {
             return Err(corrupt("a unit is shorter than its ids"));
         }
@@ -290,7 +304,7 @@ impl UnitEntry {
         let columns_len = usize::try_from(self.columns_len)
             .map_err(|_| corrupt("a unit is too large for this machine"))?;
         let compression = Compression::from_code(self.compression)?;
-        RecordBatch::decode(self.first, &stored, &decompress(compression, packed, columns_len)?)
+        Ok((stored, decompress(compression, packed, columns_len)?))
     }
 }
 
@@ -406,10 +420,7 @@ impl Segment {
         index: usize,
         sequential: bool,
     ) -> Result<Arc<RecordBatch>> {
-        let entry = self
-            .units
-            .get(index)
-            .ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))?;
+        let entry = self.entry(index)?;
         let offset = self.cache_offset(entry);
         if let Some(batch) = cache.units.get(&self.place, offset) {
             return Ok(batch);
@@ -436,6 +447,11 @@ impl Segment {
             wanted.get_or_insert(batch);
         }
         wanted.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))
+    }
+
+    fn entry(&self, index: usize) -> Result<&UnitEntry> {
+        let entry = self.units.get(index);
+        entry.ok_or_else(|| locate(corrupt("a unit is missing"), &self.reference))
     }
 
     /// Up to `count` units from `index` on as they are stored, opened but still compressed, past

@@ -1,6 +1,8 @@
 //! One database as its readers see it: the newest records in memory, older ones in segments, and
 //! indexes over both.
 
+mod sift;
+
 use super::change::decode_changes;
 use super::families::{IndexEntry, Layout, SUBJECT_STATE, index_entries};
 use super::notify::Notify;

@@ -1,9 +1,11 @@
 //! What the databases of one open store share: stamps, known heads, the quota, the sealer's bell.
 
 use super::notify::Notify;
+use super::place_id::PlaceIds;
 use crate::environment::Environment;
 use crate::log::{Head, Witness};
 use forgeone_db_engine::{ClosedReason, DatabaseName, Engine, Error, ErrorKind, Result};
+use futures::lock::Mutex as AsyncMutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,11 +20,15 @@ const RESERVE_BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) environment: Arc<dyn Environment>,
+    /// Gives ids to records that have none of their own.
+    pub(crate) ids: PlaceIds,
     stamp: AtomicU64,
     heads: Mutex<BTreeMap<String, Witness>>,
     databases: Mutex<Vec<DatabaseName>>,
     /// Bytes the store may occupy; 0 for no limit.
-    quota_bytes: u64,
+    quota_bytes: AtomicU64,
+    /// Held while the quota changes, so that two changes do not mix.
+    pub(crate) quota_change: AsyncMutex<()>,
     /// Rung when a database may have enough in its tail to be sealed.
     pub(crate) seal: Notify,
     /// Notified whenever a database was sealed, or could not be.
@@ -45,16 +51,19 @@ impl Shared {
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
         environment: Arc<dyn Environment>,
+        ids: PlaceIds,
         quota_bytes: u64,
         follower: bool,
     ) -> Self {
         Self {
             engine,
             environment,
+            ids,
             stamp: AtomicU64::new(0),
             heads: Mutex::default(),
             databases: Mutex::default(),
-            quota_bytes,
+            quota_bytes: AtomicU64::new(quota_bytes),
+            quota_change: AsyncMutex::default(),
             seal: Notify::default(),
             sealed: Notify::default(),
             stopping: AtomicBool::new(false),
@@ -122,8 +131,13 @@ impl Shared {
     }
 
     /// Bytes the store may occupy; 0 for no limit.
-    pub(crate) const fn quota_bytes(&self) -> u64 {
-        self.quota_bytes
+    pub(crate) fn quota_bytes(&self) -> u64 {
+        self.quota_bytes.load(Ordering::Acquire)
+    }
+
+    /// Makes writes from now on heed another quota; 0 for no limit.
+    pub(crate) fn set_quota_bytes(&self, bytes: u64) {
+        self.quota_bytes.store(bytes, Ordering::Release);
     }
 
     /// The next stamp: greater than every one before it and on disk.
@@ -172,13 +186,14 @@ impl Shared {
             allocated += usage.allocated_bytes;
             available = usage.available_bytes.or(available);
         }
-        if self.quota_bytes > 0 && allocated.saturating_add(bytes) > self.quota_bytes {
+        let quota_bytes = self.quota_bytes();
+        if quota_bytes > 0 && allocated.saturating_add(bytes) > quota_bytes {
             return Err(Error::new(
                 ErrorKind::Full,
                 "the store's quota is reached; raise max_size_gb or remove data",
             )
             .with("allocated_bytes", allocated)
-            .with("quota_bytes", self.quota_bytes));
+            .with("quota_bytes", quota_bytes));
         }
         if let Some(available) = available {
             let reserve = RESERVE_BYTES_MAX.min(available.saturating_add(allocated) / 50);

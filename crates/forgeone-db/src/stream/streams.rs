@@ -10,7 +10,7 @@ use super::store::Shared;
 use super::subscription::{Start, Subscription};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::model::TopicPattern;
+use crate::model::{TopicInfo, TopicPattern};
 use crate::pool::off_thread;
 use forgeone_db_engine::{Direction, Error, ErrorKind, Result};
 use std::collections::HashMap;
@@ -30,21 +30,6 @@ pub(crate) struct Streams {
     /// One for each shard; none on a handle that only reads.
     writers: Vec<Arc<Writer>>,
     shared: Arc<Shared>,
-}
-
-/// What is known of a topic without reading its records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicSummary {
-    pub(crate) name: String,
-    pub(crate) shard: u32,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    /// The greatest time of a record; none if there is no record.
-    pub(crate) time_max: Option<Timestamp>,
-    /// Bytes of sealed records before compression, and as stored.
-    pub(crate) sealed_raw_bytes: u64,
-    pub(crate) sealed_bytes: u64,
-    pub(crate) segments: u64,
 }
 
 impl Streams {
@@ -138,14 +123,14 @@ impl Streams {
         self.directory.get(self.kind, name).await
     }
 
-    /// Appends records, all or none, and says where each is.
+    /// Appends records, all or none, and says where each is: its topic's id and position.
     ///
     /// # Errors
     /// `Invalid` when their topics live in different shards; as [`Writer::append`].
     pub(crate) async fn append(
         self: &Arc<Self>,
         records: Vec<(String, Record)>,
-    ) -> Result<Vec<Position>> {
+    ) -> Result<Vec<(u64, Position)>> {
         // Once for each run of one topic: a batch mostly has one.
         let mut runs = records.chunk_by(|(a, _), (b, _)| a == b).filter_map(<[_]>::first);
         if runs.all(|(name, _)| self.directory.is_remembered(self.kind, name)) {
@@ -158,7 +143,7 @@ impl Streams {
         off_thread(&*self.shared.environment, "append", work).await?
     }
 
-    async fn append_now(&self, records: Vec<(String, Record)>) -> Result<Vec<Position>> {
+    async fn append_now(&self, records: Vec<(String, Record)>) -> Result<Vec<(u64, Position)>> {
         check_request(&records)?;
         let Some((first, _)) = records.first() else { return Ok(Vec::new()) };
         // All of them are looked at before any topic is made: a refused batch leaves nothing.
@@ -180,7 +165,7 @@ impl Streams {
         for name in names {
             topics.insert(name.clone(), self.open_topic(name).await?);
         }
-        let entries = records
+        let entries: Vec<Entry> = records
             .into_iter()
             .filter_map(|(name, record)| {
                 let topic = Arc::clone(topics.get(&name)?);
@@ -193,7 +178,9 @@ impl Streams {
                 "this handle only reads; open the store for writing to append",
             )
         })?;
-        writer.append(entries).await
+        let subjects: Vec<u64> = entries.iter().map(|entry| entry.topic.id).collect();
+        let positions = writer.append(entries).await?;
+        Ok(subjects.into_iter().zip(positions).collect())
     }
 
     /// Every record with this id, by topic name.
@@ -206,6 +193,7 @@ impl Streams {
 
     async fn get_once(&self, id: [u8; 16]) -> Result<Vec<Found>> {
         let mut found = Vec::new();
+        found.extend(self.placed(id).await?);
         for (index, shard) in self.shards.iter().enumerate() {
             let view = shard.family_at(shard.layout().ids()?, &id).await?;
             let range = super::directory::prefix_range(&id);
@@ -213,7 +201,7 @@ impl Streams {
             while let Some(entry) = scan.next().await? {
                 let (subject, sequence) = parse_id_entry(&entry.key, &entry.value)?;
                 let record = shard.record(subject, sequence).await?;
-                if record.id != id {
+                if record.id != Some(id) {
                     return Err(corrupt("the index of ids disagrees with a record")
                         .with("database", &shard.context().database)
                         .with("sequence", sequence));
@@ -229,6 +217,23 @@ impl Streams {
         }
         found.sort_by(|a, b| a.topic.name.cmp(&b.topic.name));
         Ok(found)
+    }
+
+    /// The record whose id follows from its place.
+    async fn placed(&self, id: [u8; 16]) -> Result<Option<Found>> {
+        let Some((subject, sequence)) = self.shared.ids.place_of(id) else { return Ok(None) };
+        let has_topic = |shard: &&Arc<Shard>| shard.context().topics.get(subject).is_some();
+        let Some(shard) = self.shards.iter().find(has_topic) else { return Ok(None) };
+        let retained = shard.first(subject)..=shard.last(subject);
+        if !retained.contains(&sequence) {
+            return Ok(None);
+        }
+        let record = shard.record(subject, sequence).await?;
+        if record.id.is_some() {
+            return Ok(None);
+        }
+        let topic = self.topic_of(shard, subject).await?;
+        Ok(Some(Found { topic, sequence, record }))
     }
 
     async fn topic_of(&self, shard: &Shard, subject: u64) -> Result<Arc<Topic>> {
@@ -274,9 +279,9 @@ impl Streams {
     }
 
     /// The topics that match, by name, with what is known of each.
-    pub(crate) async fn topics(&self, pattern: &TopicPattern) -> Result<Vec<TopicSummary>> {
+    pub(crate) async fn topics(&self, pattern: &TopicPattern) -> Result<Vec<TopicInfo>> {
         let topics = self.reading(|| self.matching(pattern)).await?;
-        Ok(topics.into_iter().map(|(topic, shard)| summary(&topic, &shard)).collect())
+        Ok(topics.into_iter().map(|(topic, shard)| info(&topic, &shard)).collect())
     }
 
     /// The sequence numbers of the records of a topic that carry `marker`, ascending.
@@ -381,18 +386,20 @@ fn check_request(records: &[(String, Record)]) -> Result<()> {
     Ok(())
 }
 
-fn summary(topic: &Topic, shard: &Shard) -> TopicSummary {
+fn info(topic: &Topic, shard: &Shard) -> TopicInfo {
     let state = shard.state();
     let segments = state.manifest.segments_of(topic.id);
-    let (last, time_max) = state.end_of(topic.id);
-    TopicSummary {
-        name: topic.name.clone(),
+    let (last_seq, time_max) = state.end_of(topic.id);
+    let first_seq = segments.first().map_or(1, |segment| segment.first);
+    TopicInfo {
+        topic: topic.name.clone(),
         shard: topic.shard,
-        first: segments.first().map_or(1, |segment| segment.first),
-        last,
-        time_max: (last > 0).then_some(time_max),
+        first_seq,
+        last_seq,
+        count: (last_seq + 1).saturating_sub(first_seq),
+        last_timestamp: if last_seq > 0 { time_max.to_datetime() } else { None },
+        segments: segments.len() as u64,
         sealed_raw_bytes: segments.iter().map(|segment| segment.raw_bytes).sum(),
         sealed_bytes: segments.iter().map(crate::log::SegmentRef::stored_bytes).sum(),
-        segments: segments.len() as u64,
     }
 }

@@ -5,6 +5,7 @@ use super::segment::TimeBounds;
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::log::{Block, Section};
+use bytes::Bytes;
 use forgeone_db_engine::Result;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,12 +41,51 @@ impl TailSection {
         self.section.memory_bytes() + size_of::<Self>() - size_of::<Section>()
     }
 
+    pub(crate) const fn bounds(&self) -> TimeBounds {
+        self.bounds
+    }
+
     /// Decompresses and decodes.
     ///
     /// # Errors
     /// `Corrupt` if the section is not what its header says.
     pub(crate) fn batch(&self) -> Result<RecordBatch> {
-        decode(&self.section, self.mark)
+        self.unpack()?.decode()
+    }
+
+    /// Decompresses.
+    ///
+    /// # Errors
+    /// `Corrupt` if the section is not what its header says.
+    pub(crate) fn unpack(&self) -> Result<Unpacked<'_>> {
+        Unpacked::new(&self.section, self.mark)
+    }
+}
+
+/// A section that was decompressed.
+#[derive(Debug)]
+pub(crate) struct Unpacked<'a> {
+    section: &'a Section,
+    mark: CommitMark,
+    ids: Bytes,
+    columns: Vec<u8>,
+}
+
+impl<'a> Unpacked<'a> {
+    fn new(section: &'a Section, mark: CommitMark) -> Result<Self> {
+        let (ids, columns) = section.unpack()?;
+        Ok(Self { section, mark, ids, columns })
+    }
+
+    pub(crate) fn columns(&self) -> &[u8] {
+        &self.columns
+    }
+
+    pub(crate) fn decode(&self) -> Result<RecordBatch> {
+        let Self { section, mark, ids, columns } = self;
+        let mut batch = RecordBatch::decode(section.first, section.count, ids, columns)?;
+        batch.commits = vec![*mark];
+        Ok(batch)
     }
 }
 
@@ -59,13 +99,7 @@ pub(crate) fn decode_section(section: &Section, block: &Block) -> Result<RecordB
 
 /// Decodes a section of a commit.
 pub(crate) fn decode(section: &Section, mark: CommitMark) -> Result<RecordBatch> {
-    let (ids, columns) = section.unpack()?;
-    let mut batch = RecordBatch::decode(section.first, &ids, &columns)?;
-    if batch.records.len() != section.count as usize {
-        return Err(corrupt("a section has another number of records than its header says"));
-    }
-    batch.commits = vec![mark];
-    Ok(batch)
+    Unpacked::new(section, mark)?.decode()
 }
 
 /// The newest records of one subject.

@@ -2,7 +2,7 @@
 
 use crate::support::{event, key};
 use forgeone_db::{
-    Durability, Engine, ErrorKind, EventMessage, EventOrder, EventQuery, MemoryEngine, OpenMode,
+    Durability, Engine, ErrorKind, EventMessage, EventQuery, MemoryEngine, OpenMode, QueryOrder,
     RedbManager, StartFrom, StoreOptions, TopicPattern,
 };
 use forgeone_db_engine::{
@@ -67,7 +67,7 @@ fn damaged_store() -> (MemoryEngine, RedbManager) {
 #[test]
 fn a_query_tells_damage_and_goes_on_behind_it() {
     let (_engine, store) = damaged_store();
-    for order in [EventOrder::OldestFirst, EventOrder::NewestFirst] {
+    for order in [QueryOrder::OldestFirst, QueryOrder::NewestFirst] {
         let mut found = BTreeSet::new();
         let mut told = BTreeSet::new();
         let query = EventQuery::new(TopicPattern::exact("a").unwrap()).order(order);

@@ -1,7 +1,7 @@
 //! Storing, finding, replaying and following events, across reopening and sealing.
 
 use crate::support::{event, open, options, time};
-use forgeone_db::{EventOrder, EventQuery, RedbManager, StartFrom, TopicPattern};
+use forgeone_db::{EventQuery, QueryOrder, RedbManager, StartFrom, TopicPattern};
 
 fn all(store: &RedbManager, query: EventQuery) -> Vec<(String, u64)> {
     store
@@ -33,11 +33,11 @@ fn events_survive_reopening_sealed_and_not() {
         let forward = all(&store, EventQuery::default());
         assert_eq!(forward.len(), 200);
         assert!(forward.iter().map(|(_, seq)| *seq).eq(1..=200));
-        let reverse = all(&store, EventQuery::default().order(EventOrder::NewestFirst));
+        let reverse = all(&store, EventQuery::default().order(QueryOrder::NewestFirst));
         assert!(reverse.iter().map(|(_, seq)| *seq).eq((1..=200).rev()));
         let some = EventQuery::default().from(time(1_700_000_050)).to(time(1_700_000_060));
         assert!(all(&store, some.clone()).iter().map(|(_, seq)| *seq).eq(50..60));
-        let back = all(&store, some.order(EventOrder::NewestFirst));
+        let back = all(&store, some.order(QueryOrder::NewestFirst));
         assert!(back.iter().map(|(_, seq)| *seq).eq((50..60).rev()));
         if round == 0 {
             store.seal().unwrap();

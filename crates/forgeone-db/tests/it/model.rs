@@ -8,8 +8,8 @@
 use crate::support::key;
 use chrono::{DateTime, TimeZone as _, Utc};
 use forgeone_db::{
-    Durability, Engine as _, ErrorKind, EventMessage, EventOrder, EventPriority, EventQuery,
-    MemoryEngine, OpenMode, RedbManager, StartFrom, StoreOptions, TopicPattern,
+    Durability, Engine as _, ErrorKind, EventMessage, EventPriority, EventQuery, MemoryEngine,
+    OpenMode, QueryOrder, RedbManager, StartFrom, StoreOptions, TopicPattern,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -192,7 +192,7 @@ impl Run {
         expected
             .sort_by(|(a, x), (b, y)| (a.timestamp, &a.topic, x).cmp(&(b.timestamp, &b.topic, y)));
         if self.random.one_in(2) {
-            query = query.order(EventOrder::NewestFirst);
+            query = query.order(QueryOrder::NewestFirst);
             expected.reverse();
         }
         let expected: Vec<(EventMessage, u64)> =

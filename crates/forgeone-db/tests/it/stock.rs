@@ -2,8 +2,8 @@
 
 use crate::support::{event, key, time};
 use forgeone_db::{
-    Durability, Engine as _, ErrorKind, EventMessage, EventOrder, EventQuery, MemoryEngine,
-    MetadataEntry, NewSetting, OpenMode, RedbManager, Result, Setting, SettingVersion, StartFrom,
+    Durability, Engine as _, ErrorKind, EventMessage, EventQuery, MemoryEngine, MetadataEntry,
+    NewSetting, OpenMode, QueryOrder, RedbManager, Result, Setting, SettingVersion, StartFrom,
     StoreOptions, TopicPattern,
 };
 use forgeone_db_engine::{
@@ -123,8 +123,8 @@ pub(crate) fn ask(store: &RedbManager, ids: &[uuid::Uuid]) -> Result<Answers> {
         Ok(all)
     };
     Ok(Answers {
-        forward: query(EventOrder::OldestFirst)?,
-        reverse: query(EventOrder::NewestFirst)?,
+        forward: query(QueryOrder::OldestFirst)?,
+        reverse: query(QueryOrder::NewestFirst)?,
         replayed: replay(StartFrom::Oldest)?,
         marked: replay(StartFrom::Marker("mark".to_owned()))?,
         topics: store

@@ -7,14 +7,15 @@ mod sources;
 
 use crate::args::TourArgs;
 use crate::exit::{Exit, Failure};
-use crate::output::say;
+use crate::key_file::{Care, generate_key_file, read_key_file};
+use crate::output::{Shown, say};
 use crate::progress::Progress;
-use crate::store::{Place, generate_key_file, read_key_file};
+use crate::store::Place;
 use chrono::Utc;
 use fold::{Folds, Samples, fingerprint};
 use follower::Follower;
 use forgeone_db::{
-    EventOrder, EventQuery, Key, OpenMode, RedbManager, StartFrom, StoreOptions, TopicPattern,
+    EventQuery, Key, OpenMode, QueryOrder, RedbManager, StartFrom, StoreOptions, TopicPattern,
     VerifyDepth,
 };
 use report::{Check, Lookups, Next, Report, Sizes};
@@ -45,8 +46,9 @@ pub(super) fn run(
 ) -> Result<ExitCode, Failure> {
     let source = Source::new(&args.paths)?;
     let (directory, key_file) = prepare(directory, place.key_file())?;
-    let manager = RedbManager::open(options(&directory, &key_file)?.mode(OpenMode::Create))?;
-    say(format_args!("made an encrypted store in {}", directory.display()));
+    let manager =
+        RedbManager::open(options(&directory, &key_file, place.care())?.mode(OpenMode::Create))?;
+    say(format_args!("made an encrypted store in {}", Shown(&directory)));
     let stored = store(&manager, &source)?;
 
     let sealing = Instant::now();
@@ -57,7 +59,7 @@ pub(super) fn run(
     drop(manager);
     let close_ms = ms(closing);
 
-    let key = options(&directory, &key_file)?;
+    let key = options(&directory, &key_file, Care::Warn)?;
     let opening = Instant::now();
     let manager = RedbManager::open(key)?;
     let reopen_ms = ms(opening);
@@ -121,12 +123,12 @@ fn prepare(
     }
     let taken = std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some());
     if taken || directory.is_file() {
-        let message = format!("{} is not empty", directory.display());
+        let message = format!("{} is not empty", Shown(&directory));
         return Err(Failure::new(Exit::Conflict, message)
             .hint("name a directory that does not exist with --dir, or leave --dir out"));
     }
     if let Some(parent) = beside.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).map_err(|error| Failure::io(parent.display(), &error))?;
+        std::fs::create_dir_all(parent).map_err(|error| Failure::io(Shown(parent), &error))?;
     }
     generate_key_file(&beside)?;
     Ok((directory, beside))
@@ -142,12 +144,12 @@ fn new_folder() -> Result<PathBuf, Failure> {
     std::fs::DirBuilder::new()
         .mode(0o700)
         .create(&folder)
-        .map_err(|error| Failure::io(folder.display(), &error))?;
+        .map_err(|error| Failure::io(Shown(&folder), &error))?;
     Ok(folder)
 }
 
-fn options(directory: &Path, key_file: &Path) -> Result<StoreOptions, Failure> {
-    let key: Key = read_key_file(key_file)?;
+fn options(directory: &Path, key_file: &Path, care: Care) -> Result<StoreOptions, Failure> {
+    let key: Key = read_key_file(key_file, care)?;
     Ok(StoreOptions::new(directory).key(key))
 }
 
@@ -190,7 +192,7 @@ fn find(manager: &RedbManager, stored: &Stored) -> Result<(Lookups, Vec<Check>),
     if let Some((topic, fold)) = stored.folds.topics().max_by_key(|(_, fold)| fold.count) {
         let start = Instant::now();
         let query =
-            EventQuery::new(TopicPattern::exact(topic)?).order(EventOrder::NewestFirst).limit(100);
+            EventQuery::new(TopicPattern::exact(topic)?).order(QueryOrder::NewestFirst).limit(100);
         newest = count(manager, query)? == fold.count.min(100);
         lookups.newest_100_ms = ms(start);
     }

@@ -2,14 +2,16 @@
 
 use super::sources::Read;
 use crate::exit::Failure;
-use crate::output::{Bytes, Format, Output, quoted};
+use crate::output::{Bytes, Format, Output, Shown, path_text, quoted};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Everything that a tour found out.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    #[serde(serialize_with = "path_text")]
     pub(super) directory: PathBuf,
+    #[serde(serialize_with = "path_text")]
     pub(super) key_file: PathBuf,
     pub(super) source: &'static str,
     pub(super) read: Read,
@@ -156,8 +158,8 @@ impl Report {
             let verdict = if check.ok { "ok    " } else { "FAILED" };
             output.line(format_args!("  {verdict} {}", check.what))?;
         }
-        output.line(format_args!("The store   {}", self.directory.display()))?;
-        output.line(format_args!("Its key     {}", self.key_file.display()))?;
+        output.line(format_args!("The store   {}", Shown(&self.directory)))?;
+        output.line(format_args!("Its key     {}", Shown(&self.key_file)))?;
         output.line("Try next")?;
         for command in self.next.commands() {
             output.line(format_args!("  {command}"))?;

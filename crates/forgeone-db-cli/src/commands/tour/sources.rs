@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::input::{Line, Lines, event};
-use crate::output::say;
+use crate::output::{Shown, say};
 use chrono::DateTime;
 use forgeone_db::model::PAYLOAD_BYTES_MAX;
 use forgeone_db::{EventMessage, EventPriority, NewEvent};
@@ -102,7 +102,7 @@ impl Source {
                             read.files += 1;
                         }
                         Err(error) => {
-                            say(format_args!("left out {}: {error}", file.display()));
+                            say(format_args!("left out {}: {error}", Shown(file)));
                             read.files_unreadable += 1;
                         }
                     }
@@ -116,7 +116,7 @@ impl Source {
 fn named(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
-        let failed = |error| Failure::io(format_args!("{} cannot be read", path.display()), &error);
+        let failed = |error| Failure::io(format_args!("{} cannot be read", Shown(path)), &error);
         if fs::metadata(path).map_err(failed)?.is_dir() {
             files.extend(regular_files(path).map_err(failed)?);
         } else {

@@ -46,6 +46,7 @@ fn entry(line: &[u8]) -> LogEntry {
         checkpoint_marker: None,
         content_hash: ContentHash::of(line),
         raw,
+        line_end: crate::model::LineEnd::Lf,
     }
 }
 

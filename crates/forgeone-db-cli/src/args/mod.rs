@@ -1,0 +1,212 @@
+//! The command line as it is typed, and its help: one file for each group of commands.
+
+#![expect(clippy::doc_markdown, reason = "these doc comments are the help texts that people read")]
+
+#[macro_use]
+mod exits;
+mod events;
+mod keys;
+mod store;
+mod topics;
+
+pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
+pub(crate) use keys::KeyCommand;
+pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
+pub(crate) use topics::TopicsCommand;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use exits::EXITS_GROUP;
+use std::path::PathBuf;
+
+/// An encrypted, verifiable store for events, in one directory.
+///
+/// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
+/// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
+/// `FORGEONE_DB_KEY`, else it is asked for on a terminal. It is never an argument.
+///
+/// Data goes to standard output, everything else to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "forgeone-db",
+    version,
+    max_term_width = 100,
+    after_long_help = exits!("   3  not found",
+"   4  wrong or missing key",
+"   5  the store is damaged",
+"   6  another process writes to the store",
+"   7  the disk or the store's limit is full",
+"   8  conflict",
+"   9  the outcome is unknown: do it again with the same ids",
+"  10  written by a newer release",
+"  11  access is denied, or --strict refuses the key file";
+"\nStart with:",
+"  forgeone-db tour                try everything on the files or the git history at hand",
+"  forgeone-db init --generate-key ./store.key")
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// The store's directory
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The file that holds the key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Print NDJSON: one JSON value a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Refuse a key file that others can read; for doctor, take warnings for failures
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
+    /// How long to wait for another writer [default: 0 for append, else 10]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    pub(crate) wait: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a store
+    ///
+    /// Without a key from --key-file, --generate-key or the environment, asks for a new passphrase
+    /// twice, if there is a terminal. A creation that was interrupted is taken up again when the
+    /// command is repeated with the same key; after --generate-key that is --key-file.
+    ///
+    /// Keep the key: a lost key is lost data. `forgeone-db key add` makes a second one.
+    #[command(after_long_help = exits!("   4  the key file is none, or the store half made here has another key",
+"   6  another process holds the directory",
+"   7  the disk is full",
+"   8  there is a store already, or something else lies in the way",
+"   9  the outcome is unknown: do it again",
+"  11  access is denied, or --strict refuses the key file";
+"\nExamples:",
+"  forgeone-db init --generate-key ~/events.key",
+"  forgeone-db --dir /srv/events init --shards 8 --max-size-gb 50"))]
+    Init(InitArgs),
+    /// Try the whole store on real input, with a report
+    ///
+    /// Makes a new encrypted store in a directory of its own, ./forgeone-db-tour-DATE, or in --dir,
+    /// with a key file beside it; stores every line of the files named as an event, one topic a
+    /// file; finds events by id, topic and time; follows the store from a second thread while it is
+    /// written to; opens it again and checks that everything is there, unchanged.
+    ///
+    /// For a directory, takes the regular files in it. Without a PATH, takes the git history of the
+    /// current directory, one event a commit; where there is none, the files under the current
+    /// directory, hidden ones and build results left out, up to 256 MiB.
+    #[command(after_long_help = exits!("   3  a PATH is not there",
+"   4  the key file given is none",
+"   5  what was read back is not what was stored",
+"   7  the disk is full",
+"   8  the directory is taken",
+"  11  access is denied, or --strict refuses the key file";
+"\nExamples:",
+"  forgeone-db tour /var/log",
+"  forgeone-db tour            (in a git repository)"))]
+    Tour(TourArgs),
+    /// Store events and find them again
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Events(EventsCommand),
+    /// List topics and describe one
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Topics(TopicsCommand),
+    /// List, add and remove the keys that open the store
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Key(KeyCommand),
+    /// Verify that the store is what was written
+    ///
+    /// Reads without changing anything, beside a writer or without one. Prints a line for each place
+    /// that is damaged, missing or contradicts another, and what to do about it; with --json the
+    /// whole report as one value.
+    ///
+    /// Without an option, authenticates every stored unit and index page, and compares the indexes
+    /// with the records. No verification can notice that the whole directory was replaced by an
+    /// older copy of itself.
+    #[command(after_long_help = exits!(
+        "   3  no store in the directory",
+        "   4  wrong or missing key",
+        "   5  something is damaged; standard output names the places",
+        "  10  written by a newer release",
+        "  11  access is denied, or --strict refuses the key file";
+        "Examples:",
+        "  forgeone-db verify",
+        "  forgeone-db verify --deep && echo sound",
+    ))]
+    Verify(VerifyArgs),
+    /// Print sizes, counts and ratios, for each database and topic
+    ///
+    /// Works beside a writer. With --json: a line {"store": ...} and a line {"topic": ...} for each
+    /// topic.
+    #[command(after_long_help = open_exits!(;
+"\nExamples:",
+"  forgeone-db stats",
+"  forgeone-db --json stats"))]
+    Stats,
+    /// Check the place of a store and what is around it, without changing a store
+    ///
+    /// For a store that is there, and before one is made: the file system and its free space;
+    /// whether syncs, renames and locks work, tried on a temporary file in the directory or the
+    /// nearest one above it that exists; permissions; what the system allows a process; memory and
+    /// clock; the key file; whether the key opens the store, whether a process writes to it, whether
+    /// it was closed cleanly, and its limit. Nobody is asked for a passphrase: without a key, what
+    /// needs one is left out. A store that a crash left is not recovered.
+    ///
+    /// Prints a line for each check: ok, info, warn or FAIL, what was found, and behind a semicolon
+    /// what to do. With --json: {"check", "status", "detail", "remedy"}, with ok, info, warn or fail
+    /// as the status. A warning is a risk: the store works. It does not change the exit code, unless
+    /// --strict is given.
+    #[command(after_long_help = exits!(;
+"1 is also for a check that failed, and with --strict for one that warned.",
+"\nExamples:",
+"  forgeone-db --dir /srv/events doctor                 (before init)",
+"  forgeone-db --key-file ~/events.key --strict doctor || alert",
+"  forgeone-db --json doctor | jq 'select(.status != \"ok\")'"))]
+    Doctor,
+    /// Show what the store may occupy, or change it
+    ///
+    /// Without N prints the limit, what the store occupies and what the disk can still give, beside
+    /// a writer or without one. With N records a new limit, which holds from then on in place of
+    /// that of init; no other process may write to the store meanwhile. A store that has reached its
+    /// limit can be given a larger one.
+    ///
+    /// A limit below what is occupied removes nothing: until it is raised again, writes fail with 7,
+    /// and reading goes on.
+    #[command(after_long_help = write_exits!(;
+"   8  conflict";
+"Examples:",
+"  forgeone-db quota",
+"  forgeone-db quota 50",
+"  forgeone-db quota 0         (no limit)"))]
+    Quota(QuotaArgs),
+    /// Print the manual page, or write the pages of all commands to a directory
+    ///
+    /// Without DIR prints the page of forgeone-db itself. With DIR writes one page a command,
+    /// forgeone-db.1, forgeone-db-events-append.1 and so on, makes the directory if there is none,
+    /// and prints the name of each file; with --json as {"file": ...}.
+    ///
+    /// Pages that this command wrote before are replaced. If another file has the name of a page,
+    /// nothing is written.
+    #[command(after_long_help = exits!(
+"   7  the disk is full",
+"   8  a file that is no page of forgeone-db has the name of one",
+"  11  the system denies access";
+"Examples:",
+"  forgeone-db man | man -l -",
+"  forgeone-db man ~/.local/share/man/man1"))]
+    Man(ManArgs),
+    /// Print the completions of a shell
+    #[command(after_long_help = exits!(;
+"\nExamples:",
+"  forgeone-db completions bash > ~/.local/share/bash-completion/completions/forgeone-db",
+"  forgeone-db completions zsh > ~/.zfunc/_forgeone-db",
+"  forgeone-db completions fish > ~/.config/fish/completions/forgeone-db.fish"))]
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        shell: Shell,
+    },
+}

@@ -1,0 +1,94 @@
+//! Without these a search could pass over lines that match (a prefilter that says no wrongly), or
+//! a hostile expression could take the process's time and memory.
+
+use super::LogFilter;
+use crate::environment::Timestamp;
+use crate::model::LineEnd;
+use crate::stream::{Record, RecordBatch, RecordFilter as _};
+use forgeone_db_engine::ErrorKind;
+use proptest::prelude::*;
+use regex::bytes::Regex;
+
+fn record(line: &[u8], metadata: &[(&str, &str)]) -> Record {
+    Record {
+        id: None,
+        time: Timestamp::default(),
+        assigned: false,
+        late: false,
+        level: 9,
+        payload: line.to_vec(),
+        metadata: metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        marker: None,
+        end: LineEnd::Lf,
+    }
+}
+
+fn pattern(text: &str) -> LogFilter {
+    let mut filter = LogFilter::default();
+    filter.add_regex(text).unwrap();
+    filter
+}
+
+#[test]
+fn conditions_hold_together() {
+    let mut filter = pattern(r"took \d+ ms$");
+    filter.add_text("GET");
+    filter.add_metadata("host".to_owned(), "a".to_owned());
+    let line = b"GET / took 17 ms";
+    assert!(filter.matches(&record(line, &[("host", "a")])));
+    assert!(!filter.matches(&record(line, &[("host", "b")])), "another value");
+    assert!(!filter.matches(&record(line, &[("guest", "a")])), "another key");
+    assert!(!filter.matches(&record(b"PUT / took 17 ms", &[("host", "a")])));
+    assert!(!filter.matches(&record(b"GET / took 17 ms\x00", &[("host", "a")])));
+}
+
+#[test]
+fn lines_that_are_no_text_are_searched_too() {
+    assert!(pattern(r"b\xffc|needle").matches(&record(b"\xfe\xff needle \x00", &[])));
+    assert!(pattern(r"(?-u)\xfe").matches(&record(b"a\xfeb", &[])));
+}
+
+#[test]
+fn an_expression_that_is_none_or_too_large_is_refused() {
+    let long = "a".repeat(4097);
+    let nested = format!("{}a{}", "(".repeat(200), ")".repeat(200));
+    for text in ["(", "[z-a]", "a{2,1}", r"\pL{1000}", "(a{100}){100}{100}", &long, &nested] {
+        let error = LogFilter::default().add_regex(text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    }
+}
+
+#[test]
+fn what_backtracks_for_ever_elsewhere_ends_here() {
+    let line = vec![b'a'; 1 << 20];
+    for text in ["(a+)+$b", "(a|a)*b", "(.*)*x", "^(([a-z])+.)+[A-Z]([a-z])+$"] {
+        assert!(!pattern(text).matches(&record(&line, &[])), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_a_batch_rules_out_no_record_matches(
+        lines in proptest::collection::vec("[ab ]{0,12}", 1..12),
+        text in "[ab]{1,4}",
+        expression in "(a|b|ab|[ab]|a+|b?){1,4}",
+        value in "[ab]{0,3}",
+    ) {
+        let records: Vec<Record> =
+            lines.iter().map(|line| record(line.as_bytes(), &[("k", line)])).collect();
+        let columns = RecordBatch::encode(1, &records, &[]).columns;
+        let mut contains = LogFilter::default();
+        contains.add_text(&text);
+        let mut metadata = LogFilter::default();
+        metadata.add_metadata("k".to_owned(), value);
+        for filter in [contains, metadata, pattern(&expression)] {
+            if !filter.may_match(&columns) {
+                prop_assert!(!records.iter().any(|record| filter.matches(record)));
+            }
+        }
+        let plain = Regex::new(&expression).unwrap();
+        for record in &records {
+            prop_assert_eq!(pattern(&expression).matches(record), plain.is_match(&record.payload));
+        }
+    }
+}
