@@ -16,7 +16,7 @@ use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
     Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
-    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, write_settings,
+    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal, write_settings,
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
@@ -266,6 +266,10 @@ impl Opening<'_> {
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
         {
+            if writer.limits().reached(writer.shard()) {
+                // The sealer does not run yet, and a committer with a long tail waits for it.
+                seal(writer, &shared).await?;
+            }
             write_settings(writer, &settings).await?;
         }
         self.finish((shards, writers), shared, settings).await
