@@ -4,7 +4,7 @@
 
 use crate::support::{LONG, dispatch, entries, layer, open, store};
 use forgeone_db::model::METADATA_BYTES_MAX;
-use forgeone_db::{Severity, TopicPattern};
+use forgeone_db::{Severity, StartFrom, TopicPattern};
 use forgeone_db_tracing::StoreLayer;
 use std::fmt;
 use std::io::{Error, ErrorKind};
@@ -194,11 +194,12 @@ fn the_order_of_each_thread_is_kept() {
     guard.flush(LONG).unwrap();
     assert_eq!(guard.stats().stored, EVENTS * THREADS as u64);
     let mut next = [0; THREADS];
-    for seq in 1..=EVENTS * THREADS as u64 {
-        let entry = store.get_log_at("app.logs", seq).unwrap().entry;
+    for found in store.replay_logs(&TopicPattern::all(), StartFrom::Oldest).unwrap() {
+        let entry = found.unwrap().entry;
         let thread: usize = entry.metadata["thread_no"].parse().unwrap();
         let number: u64 = entry.metadata["number"].parse().unwrap();
         assert_eq!(number, next[thread]);
         next[thread] += 1;
     }
+    assert_eq!(next, [EVENTS; THREADS]);
 }
