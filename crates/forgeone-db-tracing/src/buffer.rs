@@ -33,6 +33,9 @@ pub(crate) struct Buffer {
 struct State {
     queue: VecDeque<Record>,
     bytes: usize,
+    /// A round starts at so many records or bytes: a small buffer must not fill up before.
+    due_records: usize,
+    due_bytes: usize,
     stats: LayerStats,
     /// Accepted records that were dealt with, stored or not. They are, in the order they came.
     finished: u64,
@@ -61,11 +64,16 @@ impl Buffer {
         records_max: usize,
         bytes_max: usize,
     ) -> Self {
+        let state = State {
+            due_records: ROUND_RECORDS_MAX.min(records_max.div_ceil(2)),
+            due_bytes: ROUND_BYTES_MAX.min(bytes_max / 2),
+            ..State::default()
+        };
         Self {
             environment,
             records_max,
             bytes_max,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             full: AtomicBool::new(false),
             ignored: AtomicU64::new(0),
             work: Condvar::new(),
@@ -255,8 +263,8 @@ impl State {
 
     /// Whether a round starts without waiting for more.
     fn is_due(&self) -> bool {
-        self.queue.len() >= ROUND_RECORDS_MAX
-            || self.bytes >= ROUND_BYTES_MAX
+        self.queue.len() >= self.due_records
+            || self.bytes >= self.due_bytes
             || self.phase > Phase::Open
             || self.finished < self.hurry_to
     }

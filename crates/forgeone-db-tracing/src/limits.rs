@@ -24,7 +24,7 @@ pub(crate) const FIELD_BYTES: usize = 64;
 pub(crate) const ROUND_RECORDS_MAX: usize = 1_000;
 /// Bytes that are written together, at most, unless one record has more.
 pub(crate) const ROUND_BYTES_MAX: usize = 1 << 20;
-/// How long a record waits for others to be written with.
+/// How long a record waits for others to be written with, unless the buffer is half full before.
 pub(crate) const LINGER: Duration = Duration::from_millis(50);
 
 /// The first pause before a write is tried again; each further one is twice as long.
