@@ -84,6 +84,11 @@ const LONGER_SUITES: &[Step] = &[
         env: &[],
     },
     Step {
+        name: "example own_logs",
+        args: &["run", "--package", "forgeone-db-tracing", "--locked", "--example", "own_logs"],
+        env: &[],
+    },
+    Step {
         name: "the benchmarks run and read back what they wrote",
         args: &["run", "--release", "--package", "forgeone-db-bench", "--locked", "--", "--quick"],
         env: &[],
