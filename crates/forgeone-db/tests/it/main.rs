@@ -16,6 +16,7 @@ mod kill_image;
 mod model;
 mod opening;
 mod rotation;
+mod rotation_crash;
 mod stock;
 mod strict;
 mod support;
