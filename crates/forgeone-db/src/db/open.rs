@@ -1,9 +1,9 @@
 //! Opening a store: keyring, lock, engine, databases, committers, in this order.
 
-use super::check::{check_witnesses, open_closed};
+use super::check::{check_witnesses, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
 use super::key_work::KeyWork;
-use super::sidecar::{CLOSED_NAME, Sidecar};
+use super::sidecar::Sidecar;
 use super::stack::build_engine;
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KeyStore, Keyring, Phase};
@@ -395,7 +395,13 @@ impl Opening<'_> {
             Arc::clone(&shared),
         ));
         let tokens = self.tokens(&directory).await?;
-        let key_work = self.key_work(&directory, &writers, &shared);
+        let key_work = KeyWork::new(
+            (&self.keys, &self.sidecar),
+            &directory,
+            // The system database's comes first.
+            writers.split_first(),
+            &shared,
+        );
         let streams = Arc::new(Streams::new(
             TopicKind::Events,
             directory,
@@ -435,29 +441,6 @@ impl Opening<'_> {
             None => CursorKey::derive(keyring.system_key(), &lineage.store_id)?,
         };
         Ok(Tokens::new(key, lineage.epoch))
-    }
-
-    fn key_work(
-        &self,
-        directory: &Arc<Directory>,
-        writers: &[Arc<Writer>],
-        shared: &Arc<Shared>,
-    ) -> Option<Arc<KeyWork>> {
-        let (system, shards) = writers.split_first()?;
-        let shards = (0..).zip(shards);
-        Some(Arc::new(KeyWork {
-            keys: Arc::clone(&self.keys),
-            sidecar: self.sidecar.clone(),
-            environment: Arc::clone(&self.options.environment),
-            directory: Arc::clone(directory),
-            system: Arc::clone(system),
-            shards: shards
-                .map(|(index, writer)| (TopicKind::Events, index, Arc::clone(writer)))
-                .collect(),
-            shared: Arc::clone(shared),
-            busy: futures::lock::Mutex::new(()),
-            failed: std::sync::atomic::AtomicBool::new(false),
-        }))
     }
 
     fn start_background(
@@ -535,23 +518,6 @@ impl Opening<'_> {
         let keyrings = self.sidecar.keyrings().await?;
         Ok(Subject { system, shards, closed, keyrings })
     }
-}
-
-/// The heads that the last clean close has witnessed.
-pub(super) async fn read_closed(
-    sidecar: &Sidecar,
-    keys: &KeyStore,
-    watch: Option<&dyn KeyringWatch>,
-) -> Result<Vec<crate::log::Witness>> {
-    let Some(stored) = sidecar.read(CLOSED_NAME).await? else { return Ok(Vec::new()) };
-    let opened = open_closed(&stored, keys);
-    if let (Err(_), Some(watch)) = (&opened, watch) {
-        // A writer may have changed its key; then the keyring is newer, or the file is.
-        watch.refresh().await?;
-        let now = sidecar.read(CLOSED_NAME).await?.unwrap_or(stored);
-        return open_closed(&now, keys);
-    }
-    opened
 }
 
 /// Commits a block without content under the log's new term.

@@ -71,7 +71,7 @@ pub struct TopicInfo {
     pub topic: String,
     /// The shard it lives in.
     pub shard: u32,
-    /// The number of the oldest retained event; 1 if there is none.
+    /// The number of the oldest retained event; that of the next one if there is none.
     pub first_seq: u64,
     /// The number of the newest event; 0 if there is none.
     pub last_seq: u64,

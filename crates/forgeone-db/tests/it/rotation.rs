@@ -394,3 +394,27 @@ fn a_store_without_encryption_has_no_keys_to_change() {
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
     assert_eq!(numbers(&reader), [1]);
 }
+
+#[test]
+fn a_topic_without_records_changes_its_keys_like_any_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(small(&path)).unwrap();
+    for name in TOPICS {
+        block_on(store.events().create_topic(name)).unwrap();
+    }
+    for what in [KeyRotation::Data, KeyRotation::Wrapping] {
+        rotate(&store, what);
+        assert_sound(&store);
+    }
+    assert_eq!(store.shred_topic(TopicKind::Events, "d").unwrap().last_seq, 0);
+    assert_sound(&store);
+    store.close().unwrap();
+    let store = RedbManager::open(small(&path)).unwrap();
+    assert_sound(&store);
+    fill(&store, 1..=50);
+    rotate(&store, KeyRotation::Data);
+    assert_sound(&store);
+    assert!(numbers(&store).into_iter().eq(1..=50));
+    assert_eq!(store.topics(&TopicPattern::new("d").unwrap()).unwrap()[0].first_seq, 1);
+}

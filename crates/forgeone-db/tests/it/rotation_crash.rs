@@ -9,8 +9,8 @@
 
 use crate::support::{event, options};
 use forgeone_db::{
-    Durability, Engine, ErrorKind, EventQuery, KdfParams, Key, KeyRotation, MemoryEngine, OpenMode,
-    RedbManager, Result, StoreKeys, StoreOptions, TopicKind, TopicPattern, VerifyDepth,
+    Database, Durability, Engine, ErrorKind, EventQuery, KdfParams, Key, KeyRotation, MemoryEngine,
+    OpenMode, RedbManager, Result, StoreKeys, StoreOptions, TopicKind, TopicPattern, VerifyDepth,
 };
 use forgeone_db_engine::FaultyEngine;
 use forgeone_db_engine::faulty::{CommitFault, FaultPlan, Repeat};
@@ -156,6 +156,14 @@ fn crash(change: Change, commit: u64, applied: bool) {
     let store = RedbManager::open(in_memory(Arc::new(faulty), old_key())).unwrap();
     change.make(&store, new_key()).expect_err(&what);
     drop(store);
+
+    // What is left is unfinished, and not damaged.
+    let verify = |key| {
+        let options = in_memory(Arc::new(memory.reopen()), key);
+        block_on(Database::verify_store(options, VerifyDepth::Standard, |_| {}))
+    };
+    let report = verify(old_key()).or_else(|_| verify(new_key())).unwrap();
+    assert!(report.is_sound(), "{what}: {:#?}", report.findings);
 
     // Finishing is cut short, too.
     let plan = || stop_after(1 + commit % 13, applied);
