@@ -3,6 +3,7 @@
 
 use super::check::{open_closed, seal_closed};
 use super::create::put_both;
+use super::open::shards_of;
 use super::sidecar::{CLOSED_NAME, Sidecar};
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KdfParams, Key, KeyStore, Keyring, PieceKey};
@@ -70,21 +71,48 @@ pub(super) type OnKeyProgress<'a> = &'a mut (dyn FnMut(&KeyProgress) + Send);
 /// Everything that a change of keys touches.
 #[derive(Debug)]
 pub(super) struct KeyWork {
-    pub(super) keys: Arc<KeyStore>,
-    pub(super) sidecar: Sidecar,
-    pub(super) environment: Arc<dyn Environment>,
-    pub(super) directory: Arc<Directory>,
-    pub(super) system: Arc<Writer>,
+    keys: Arc<KeyStore>,
+    sidecar: Sidecar,
+    directory: Arc<Directory>,
+    system: Arc<Writer>,
     /// The databases of records, by kind and index.
-    pub(super) shards: Vec<(TopicKind, u32, Arc<Writer>)>,
-    pub(super) shared: Arc<Shared>,
+    shards: Vec<(TopicKind, u32, Arc<Writer>)>,
+    shared: Arc<Shared>,
     /// Held by whoever changes keys.
-    pub(super) busy: Mutex<()>,
+    busy: Mutex<()>,
     /// Set when nobody knows which keyring is on disk.
-    pub(super) failed: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl KeyWork {
+    /// None for a handle that only reads. `writers` are the system's, then those of the shards of
+    /// each kind, with `shard_count` of each.
+    pub(super) fn new(
+        (keys, sidecar): (&Arc<KeyStore>, &Sidecar),
+        directory: &Arc<Directory>,
+        (writers, shard_count): (&[Arc<Writer>], u32),
+        shared: &Arc<Shared>,
+    ) -> Option<Arc<Self>> {
+        let (system, shards) = writers.split_first()?;
+        let shards = shards_of(shard_count).zip(shards);
+        Some(Arc::new(Self {
+            keys: Arc::clone(keys),
+            sidecar: sidecar.clone(),
+            directory: Arc::clone(directory),
+            system: Arc::clone(system),
+            shards: shards
+                .map(|((kind, index), writer)| (kind, index, Arc::clone(writer)))
+                .collect(),
+            shared: Arc::clone(shared),
+            busy: Mutex::new(()),
+            failed: AtomicBool::new(false),
+        }))
+    }
+
+    fn environment(&self) -> &dyn Environment {
+        &*self.shared.environment
+    }
+
     /// What is under way or was cut short.
     pub(super) async fn pending(&self) -> Result<Option<PendingKeyChange>> {
         if let Some(shredding) = self.directory.shredding().await? {
@@ -134,7 +162,7 @@ impl KeyWork {
         self.require_encryption(ErrorKind::Unsupported)?;
         let _busy = self.busy.lock().await;
         self.finish_pending(&mut |_| {}).await?;
-        let at = self.environment.now();
+        let at = self.environment().now();
         let shredding = self.directory.begin_shredding(kind, name, at).await?;
         self.finish_shredding(&shredding).await
     }
@@ -146,7 +174,7 @@ impl KeyWork {
         label: Option<&str>,
     ) -> Result<()> {
         let _busy = self.busy.lock().await;
-        let next = self.keys.keyring().replace_slot(slot, key, label, &*self.environment)?;
+        let next = self.keys.keyring().replace_slot(slot, key, label, self.environment())?;
         self.put(next).await
     }
 
@@ -179,7 +207,7 @@ impl KeyWork {
         if self.keys.keyring().previous_generation().is_some() {
             self.finish_generation().await?;
         }
-        self.put(self.keys.keyring().rotate(&*self.environment)?).await?;
+        self.put(self.keys.keyring().rotate(self.environment())?).await?;
         self.finish_generation().await
     }
 
@@ -200,7 +228,7 @@ impl KeyWork {
             })
             .await?;
         }
-        self.put(self.keys.keyring().forget_previous(&*self.environment)?).await
+        self.put(self.keys.keyring().forget_previous(self.environment())?).await
     }
 
     /// Replaces every key whose number is below `boundary`.
@@ -208,7 +236,7 @@ impl KeyWork {
         self.directory.add_keys(boundary).await?;
         if self.keys.system_key().id().0 < boundary {
             let id = self.directory.take_key_id().await?;
-            self.put(self.keys.keyring().rotate_system(id, &*self.environment)?).await?;
+            self.put(self.keys.keyring().rotate_system(id, self.environment())?).await?;
         }
         self.tell_shards().await?;
         for writer in self.writers() {
@@ -221,7 +249,7 @@ impl KeyWork {
         self.directory.trim_keys(boundary).await?;
         self.tell_shards().await?;
         if self.keys.keyring().system_keys().count() > 1 {
-            self.put(self.keys.keyring().forget_former_system(&*self.environment)?).await?;
+            self.put(self.keys.keyring().forget_former_system(self.environment())?).await?;
         }
         self.directory.end_rekey().await
     }
@@ -270,7 +298,7 @@ impl KeyWork {
             return Ok(());
         }
         let heads = open_closed(&stored, &self.keys)?;
-        let sealed = seal_closed(heads, &self.keys, &*self.environment)?;
+        let sealed = seal_closed(heads, &self.keys, self.environment())?;
         self.sidecar.replace(CLOSED_NAME, &sealed).await
     }
 

@@ -1,9 +1,9 @@
 //! Opening a store: keyring, lock, engine, databases, committers, in this order.
 
-use super::check::{check_witnesses, open_closed};
+use super::check::{check_witnesses, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
 use super::key_work::KeyWork;
-use super::sidecar::{CLOSED_NAME, Sidecar};
+use super::sidecar::Sidecar;
 use super::stack::build_engine;
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
@@ -406,7 +406,13 @@ impl Opening<'_> {
             Arc::clone(&shared),
         ));
         let tokens = Arc::new(self.tokens(&directory).await?);
-        let key_work = self.key_work((&directory, &shared), &writers, settings.shard_count);
+        let key_work = KeyWork::new(
+            (&self.keys, &self.sidecar),
+            &directory,
+            // The system database's comes first.
+            (&writers, settings.shard_count),
+            &shared,
+        );
         let streams = |kind: TopicKind| {
             let count = settings.shard_count as usize;
             let skipped = count * usize::from(kind.code() - 1);
@@ -454,29 +460,6 @@ impl Opening<'_> {
             None => CursorKey::derive(keyring.system_key(), &lineage.store_id)?,
         };
         Ok(Tokens::new(key, lineage.epoch))
-    }
-
-    fn key_work(
-        &self,
-        (directory, shared): (&Arc<Directory>, &Arc<Shared>),
-        writers: &[Arc<Writer>],
-        shard_count: u32,
-    ) -> Option<Arc<KeyWork>> {
-        let (system, shards) = writers.split_first()?;
-        let shards = shards_of(shard_count).zip(shards);
-        Some(Arc::new(KeyWork {
-            keys: Arc::clone(&self.keys),
-            sidecar: self.sidecar.clone(),
-            environment: Arc::clone(&self.options.environment),
-            directory: Arc::clone(directory),
-            system: Arc::clone(system),
-            shards: shards
-                .map(|((kind, index), writer)| (kind, index, Arc::clone(writer)))
-                .collect(),
-            shared: Arc::clone(shared),
-            busy: futures::lock::Mutex::new(()),
-            failed: std::sync::atomic::AtomicBool::new(false),
-        }))
     }
 
     fn start_background(
@@ -554,23 +537,6 @@ impl Opening<'_> {
     }
 }
 
-/// The heads that the last clean close has witnessed.
-pub(super) async fn read_closed(
-    sidecar: &Sidecar,
-    keys: &KeyStore,
-    watch: Option<&dyn KeyringWatch>,
-) -> Result<Vec<crate::log::Witness>> {
-    let Some(stored) = sidecar.read(CLOSED_NAME).await? else { return Ok(Vec::new()) };
-    let opened = open_closed(&stored, keys);
-    if let (Err(_), Some(watch)) = (&opened, watch) {
-        // A writer may have changed its key; then the keyring is newer, or the file is.
-        watch.refresh().await?;
-        let now = sidecar.read(CLOSED_NAME).await?.unwrap_or(stored);
-        return open_closed(&now, keys);
-    }
-    opened
-}
-
 /// Commits a block without content under the log's new term.
 async fn fence(shard: &Shard, log: &CommitLog, shared: &Shared) -> Result<()> {
     let draft = BlockDraft {
@@ -593,6 +559,6 @@ fn system_name() -> Result<DatabaseName> {
 }
 
 /// Every shard of a store with so many of each kind, one kind after the other.
-fn shards_of(count: u32) -> impl Iterator<Item = (TopicKind, u32)> {
+pub(super) fn shards_of(count: u32) -> impl Iterator<Item = (TopicKind, u32)> {
     TopicKind::ALL.into_iter().flat_map(move |kind| (0..count).map(move |index| (kind, index)))
 }

@@ -1,7 +1,8 @@
 //! Verifying a store, open or too damaged to open.
 
+use super::check::read_closed;
 use super::database::Database;
-use super::open::{Core, Unopened, close_unopened, open_unopened, read_closed};
+use super::open::{Core, Unopened, close_unopened, open_unopened};
 use crate::integrity::{self, Subject, VerifyDepth, VerifyProgress, VerifyReport};
 use crate::options::StoreOptions;
 use crate::pool::off_thread;

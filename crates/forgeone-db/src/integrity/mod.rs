@@ -64,6 +64,11 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport> {
     let mut ledger = Ledger::new(depth, on_progress);
     check_keyrings(&subject.keyrings, &mut ledger);
+    if subject.system.context().keys.keyring().previous_generation().is_some() {
+        let what = "the wrapping key is being replaced: keys are being wrapped anew";
+        let remedy = "none needed: the writer goes on with it, or the next one";
+        ledger.add(Finding::new(FindingSeverity::Info, what, remedy));
+    }
     let mut key = DigestKey([0; 32]);
     subject.system.context().environment.fill_random(&mut key.0)?;
 

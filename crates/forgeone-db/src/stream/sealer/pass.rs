@@ -189,7 +189,8 @@ impl Pass<'_> {
         pieces.end(piece)?;
         let mut runs = vec![run];
         runs.extend(old);
-        if runs.len() < RUNS_MAX {
+        // Where appends wait for the pass, merging is left to the next one.
+        if runs.len() < RUNS_MAX || self.given_up.is_some() {
             return Ok(runs);
         }
         pieces.commit(self.shard).await?;
