@@ -6,11 +6,13 @@
 mod exits;
 mod events;
 mod keys;
+mod logs;
 mod store;
 mod topics;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
 pub(crate) use keys::KeyCommand;
+pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, LogsTailArgs};
 pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
 pub(crate) use topics::TopicsCommand;
 
@@ -19,7 +21,7 @@ use clap_complete::Shell;
 use exits::EXITS_GROUP;
 use std::path::PathBuf;
 
-/// An encrypted, verifiable store for events, in one directory.
+/// An encrypted, verifiable store for events and logs, in one directory.
 ///
 /// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
 /// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
@@ -92,9 +94,13 @@ pub(crate) enum Command {
     /// Try the whole store on real input, with a report
     ///
     /// Makes a new encrypted store in a directory of its own, ./forgeone-db-tour-DATE, or in --dir,
-    /// with a key file beside it; stores every line of the files named as an event, one topic a
-    /// file; finds events by id, topic and time; follows the store from a second thread while it is
-    /// written to; opens it again and checks that everything is there, unchanged.
+    /// with a key file beside it; stores the files named, one topic a file; finds records by id,
+    /// topic, time and text; follows the store from a second thread while it is written to; opens it
+    /// again and checks that everything is there, unchanged, and that log files come back byte for
+    /// byte.
+    ///
+    /// Log files are stored as logs: those whose name ends in .log, and those whose lines mostly say
+    /// when they were written. Every line of another file is an event, JSON lines too.
     ///
     /// For a directory, takes the regular files in it. Without a PATH, takes the git history of the
     /// current directory, one event a commit; where there is none, the files under the current
@@ -112,7 +118,10 @@ pub(crate) enum Command {
     /// Store events and find them again
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Events(EventsCommand),
-    /// List topics and describe one
+    /// Store log lines, find them by what they say, and get them back byte for byte
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Logs(LogsCommand),
+    /// List the topics of events and logs, and describe one
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
     /// List, add and remove the keys that open the store

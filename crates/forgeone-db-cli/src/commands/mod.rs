@@ -6,8 +6,8 @@ mod doctor;
 mod follow;
 mod init;
 mod key;
+mod logs;
 mod man;
-mod pending;
 mod query;
 mod quota;
 mod stats;
@@ -15,7 +15,9 @@ mod topics;
 mod tour;
 mod verify;
 
-use crate::args::{Args, Command, EventsCommand};
+pub(crate) use topics::Kind as TopicKind;
+
+use crate::args::{Args, Command, EventsCommand, LogsCommand};
 use crate::exit::Failure;
 use crate::store::Place;
 use std::process::ExitCode;
@@ -27,10 +29,16 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
     match args.command {
         Command::Init(args) => init::run(&place, &args)?,
         Command::Tour(args) => return tour::run(&place, tour_directory, &args),
-        Command::Events(EventsCommand::Append(args)) => return append::run(&place, args),
+        Command::Events(EventsCommand::Append(args)) => {
+            return append::events::run(&place, args);
+        }
         Command::Events(EventsCommand::Get { id }) => query::get(&place, id)?,
         Command::Events(EventsCommand::Query(args)) => query::run(&place, args)?,
-        Command::Events(EventsCommand::Tail(args)) => follow::run(&place, args)?,
+        Command::Events(EventsCommand::Tail(args)) => follow::events(&place, args)?,
+        Command::Logs(LogsCommand::Append(args)) => return append::logs::run(&place, args),
+        Command::Logs(LogsCommand::Get { id }) => logs::get(&place, id)?,
+        Command::Logs(LogsCommand::Query(args)) => logs::query(&place, args)?,
+        Command::Logs(LogsCommand::Tail(args)) => follow::logs(&place, args)?,
         Command::Topics(command) => topics::run(&place, command)?,
         Command::Key(command) => key::run(&place, command)?,
         Command::Verify(args) => verify::run(&place, &args)?,

@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 19] = [
+pub(crate) const COMMANDS: [&[&str]; 24] = [
     &[],
     &["init"],
     &["tour"],
@@ -13,6 +13,11 @@ pub(crate) const COMMANDS: [&[&str]; 19] = [
     &["events", "get"],
     &["events", "query"],
     &["events", "tail"],
+    &["logs"],
+    &["logs", "append"],
+    &["logs", "get"],
+    &["logs", "query"],
+    &["logs", "tail"],
     &["topics", "list"],
     &["topics", "describe"],
     &["key", "list"],
@@ -277,6 +282,34 @@ fn topics_are_listed_and_described() {
     let stats = home.json(&["stats"]);
     assert_eq!(stats.len(), 3);
     assert!(home.run(&["stats"], "").ok().out.contains("events_shard_1"));
+}
+
+#[test]
+fn events_and_logs_may_share_the_name_of_a_topic() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "both"], &records("r", 3)).ok();
+    home.run(&["logs", "append", "--topic", "both"], "a\nb\n").ok();
+    home.run(&["logs", "append", "--topic", "lines"], "c\n").ok();
+    let names = |args: &[&str]| {
+        let topics = home.json(args);
+        let name = |topic: &serde_json::Value| {
+            format!("{} {} {}", topic["topic"], topic["kind"], topic["count"]).replace('"', "")
+        };
+        topics.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["topics", "list"]), ["both events 3", "both logs 2", "lines logs 1"]);
+    assert_eq!(names(&["topics", "list", "--kind", "logs"]), ["both logs 2", "lines logs 1"]);
+    assert_eq!(names(&["topics", "describe", "both"]), ["both events 3", "both logs 2"]);
+    assert_eq!(names(&["topics", "describe", "both", "--kind", "logs"]), ["both logs 2"]);
+    let text = home.run(&["topics", "describe", "both"], "").ok().out;
+    assert!(text.contains("events         3\n") && text.contains("logs           2\n"), "{text}");
+    home.run(&["topics", "describe", "lines", "--kind", "events"], "").code(3);
+    home.run(&["topics", "list", "--kind", "blobs"], "").code(2);
+    let stats = home.json(&["stats"]);
+    let kinds: Vec<_> = stats[1..].iter().map(|line| line["topic"]["kind"].as_str()).collect();
+    assert_eq!(kinds, [Some("events"), Some("logs"), Some("logs")]);
+    let text = home.run(&["stats"], "").ok().out;
+    assert!(text.contains("logs_shard_1") && text.contains(" logs "), "{text}");
 }
 
 #[test]
