@@ -5,6 +5,7 @@
 mod check;
 mod create;
 mod database;
+mod key_work;
 mod keys;
 mod open;
 mod quota;
@@ -17,6 +18,7 @@ mod stats;
 mod verify;
 
 pub use database::Database;
+pub use key_work::{KeyProgress, KeyRotation, PendingKeyChange, Shredded};
 pub use keys::{KeySlot, StoreKeys};
 pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};

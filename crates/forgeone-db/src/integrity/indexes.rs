@@ -121,7 +121,8 @@ impl Walk {
         let lost = |hole: &super::walk::Hole| {
             hole.subject == subject && (hole.from..=hole.to).contains(&sequence)
         };
-        !newer && !self.holes.iter().any(lost)
+        let given_up = self.floor_of(subject).is_some_and(|floor| sequence < floor.first);
+        !newer && !given_up && !self.holes.iter().any(lost)
     }
 
     /// The slow pass: says which entries are missing and which are too many.
@@ -161,7 +162,8 @@ impl Walk {
             }
         }
         count += self.name_extras(family, index, ledger).await?;
-        if ledger.report.findings.len() == before {
+        // Entries of records that were shredded meanwhile are gone with them.
+        if ledger.report.findings.len() == before && !self.has_lost_records() {
             let what = format!("an index has other entries than the records: {count} of them");
             ledger.add(self.report(&corrupt(&what), &family.table, REMEDY));
         }

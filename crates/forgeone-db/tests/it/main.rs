@@ -18,6 +18,8 @@ mod logs;
 mod model;
 mod opening;
 mod quota;
+mod rotation;
+mod rotation_crash;
 mod stock;
 mod strict;
 mod support;
