@@ -70,8 +70,9 @@ mod format_tests;
 
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
-    BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingSubscription, Database,
-    DatabaseStats, KeySlot, RedbManager, StoreKeys, StoreStats, init_redb,
+    BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingSubscription,
+    CompactProgress, CompactReport, CompactedDatabase, Database, DatabaseStats, KeySlot,
+    RedbManager, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{

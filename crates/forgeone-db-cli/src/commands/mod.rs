@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod append;
+mod compact;
 mod completions;
 mod follow;
 mod init;
@@ -34,6 +35,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Key(command) => key::run(&place, command)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
+        Command::Compact => compact::run(&place)?,
         Command::Quota(args) => quota::run(&place, &args)?,
         Command::Man(args) => man::run(&place, &args)?,
         Command::Completions { shell } => completions::run(&place, shell)?,

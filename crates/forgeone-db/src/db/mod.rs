@@ -3,6 +3,7 @@
 //! Absent on purpose: what events are (`events`) and how they are kept (`stream` and below).
 
 mod check;
+mod compact;
 mod create;
 mod database;
 mod keys;
@@ -15,6 +16,7 @@ mod stack;
 mod stats;
 mod verify;
 
+pub use compact::{CompactProgress, CompactReport, CompactedDatabase};
 pub use database::Database;
 pub use keys::{KeySlot, StoreKeys};
 pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};

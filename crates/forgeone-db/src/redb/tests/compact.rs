@@ -3,6 +3,7 @@
 
 use super::child::{Helper, say};
 use super::*;
+use crate::redb::{SystemTimer, Timer as _};
 use forgeone_db_engine::{ClosedReason, ErrorKind, Outcome};
 use std::fs;
 
@@ -79,7 +80,7 @@ fn a_kill_during_compaction_loses_nothing() {
         let mut helper = Helper::start("compact", place.path());
         assert_eq!(helper.says(), "hollow");
         // From the first moments of a compaction to behind its end.
-        std::thread::sleep(Duration::from_millis(round * 4));
+        SystemTimer::new().pause(Duration::from_millis(round * 4));
         helper.kill();
         let engine = if round % 2 == 0 { writer(place.path()) } else { reader(place.path()) };
         for number in (0..VALUES).step_by(KEPT_ONE_IN as usize) {
@@ -113,10 +114,12 @@ fn compaction_works_beside_a_reader_in_another_process() {
 pub(super) fn read_restlessly(place: &Path) {
     let engine = reader(place);
     say("reading");
-    let released = std::thread::spawn(child::wait_for_release);
-    while !released.is_finished() {
-        assert_eq!(get(&engine, "system", b"k").unwrap().unwrap(), "v");
-    }
+    std::thread::scope(|scope| {
+        let released = scope.spawn(child::wait_for_release);
+        while !released.is_finished() {
+            assert_eq!(get(&engine, "system", b"k").unwrap().unwrap(), "v");
+        }
+    });
 }
 
 #[test]
