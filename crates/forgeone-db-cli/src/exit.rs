@@ -75,6 +75,11 @@ impl Failure {
         Self::new(exit, format!("{what}: {error}")).hint(hint)
     }
 
+    /// What went wrong, without the hint.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

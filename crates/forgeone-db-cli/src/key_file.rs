@@ -29,6 +29,13 @@ pub(crate) struct Exposure {
 
 /// Reads a key from a file or a pipe. What others can read of it is warned of, or refused.
 pub(crate) fn read_key_file(path: &Path, care: Care) -> Result<Key, Failure> {
+    let (key, exposures) = load_key_file(path)?;
+    heed(path, &exposures, care)?;
+    Ok(key)
+}
+
+/// Reads a key from a file or a pipe, and says who else could.
+pub(crate) fn load_key_file(path: &Path) -> Result<(Key, Vec<Exposure>), Failure> {
     let failed = |error: io::Error| {
         let exit = match error.kind() {
             io::ErrorKind::PermissionDenied => Exit::Denied,
@@ -42,15 +49,15 @@ pub(crate) fn read_key_file(path: &Path, care: Care) -> Result<Key, Failure> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     check_type(path, &metadata)?;
-    heed(path, &exposures(path, &metadata), care)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
     file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.is_empty() {
         return Err(no_key(path, "is empty"));
     }
-    Key::from_file_bytes(&bytes).map_err(|error| {
+    let key = Key::from_file_bytes(&bytes).map_err(|error| {
         Failure::new(Exit::Key, format!("{error} (file: {})", Shown(path))).hint(KEY_FILE_HINT)
-    })
+    })?;
+    Ok((key, exposures(path, &metadata)))
 }
 
 const KEY_FILE_HINT: &str = "a key file is made by `forgeone-db init --generate-key FILE`; its \
@@ -73,7 +80,7 @@ fn check_type(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
 }
 
 /// Who else can read or change the file; empty if nobody.
-pub(crate) fn exposures(path: &Path, metadata: &Metadata) -> Vec<Exposure> {
+fn exposures(path: &Path, metadata: &Metadata) -> Vec<Exposure> {
     let mut found = Vec::new();
     if metadata.nlink() == 0 {
         // No name leads to it: whoever passed it decides who sees it.

@@ -22,11 +22,13 @@ mod time;
 use clap::Parser as _;
 use std::process::ExitCode;
 
-/// Keys must not lie in a core file.
-fn forbid_core_files() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+/// Keys must not lie in a core file. Gives the limit there was, in bytes, if there was one.
+fn forbid_core_files() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let inherited = getrlimit(Resource::Core).current;
     // Where the limit cannot be lowered, it is the system's decision.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
+    inherited
 }
 
 /// A panic of the engine over damaged pages is caught and told as an error; its own text, with
@@ -41,11 +43,19 @@ fn quiet_engine_panics() {
     }));
 }
 
+/// Ends the program over a command line that is none, or that asks for help. Arguments that are
+/// repeated in the message cannot write to the terminal.
+fn refuse(error: clap::Error) -> ! {
+    let shown =
+        std::env::args_os().map(|word| output::Escaped(&word.to_string_lossy()).to_string());
+    args::Args::try_parse_from(shown).err().unwrap_or(error).exit()
+}
+
 fn main() -> ExitCode {
-    forbid_core_files();
+    let core_bytes = forbid_core_files();
     quiet_engine_panics();
-    let args = args::Args::parse();
-    match commands::run(args) {
+    let args = args::Args::try_parse().unwrap_or_else(|error| refuse(error));
+    match commands::run(args, core_bytes) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }

@@ -3,7 +3,7 @@
 
 use crate::exit::Failure;
 use forgeone_db::StoredEvent;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 use std::path::Path;
@@ -127,6 +127,14 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Escaped(&self.0.to_string_lossy()).fmt(f)
     }
+}
+
+/// Serializes a path as text. JSON has no other bytes, and what was done must be told all the same.
+pub(crate) fn path_text<S: Serializer>(
+    path: &impl AsRef<Path>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.as_ref().to_string_lossy())
 }
 
 /// Control characters, line and paragraph separators, and those that turn the direction of text.

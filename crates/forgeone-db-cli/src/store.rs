@@ -54,6 +54,11 @@ impl Place {
         self.key_file.clone().or_else(|| variable(KEY_FILE_VARIABLE).map(PathBuf::from))
     }
 
+    /// Whether what is risky is to be refused.
+    pub(crate) const fn is_strict(&self) -> bool {
+        self.strict
+    }
+
     /// What to do about a key file that others can read.
     pub(crate) const fn care(&self) -> Care {
         if self.strict { Care::Refuse } else { Care::Warn }

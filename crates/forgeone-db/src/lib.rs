@@ -2,7 +2,8 @@
 //!
 //! [`init_redb`] opens a store in a directory and gives a [`RedbManager`], whose calls block;
 //! [`Database`] is the same store for async callers, and [`StoreOptions`] has everything that can
-//! be set. Events go through [`EventManager`].
+//! be set. Events go through [`EventManager`], settings and flags
+//! through [`SystemManager`].
 //!
 //! # Example
 //! ```
@@ -55,6 +56,7 @@ pub mod integrity;
 pub mod logs;
 pub mod model;
 pub mod redb;
+pub mod system;
 
 mod codec;
 mod db;
@@ -70,9 +72,9 @@ mod format_tests;
 
 pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
-    BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingSubscription,
-    CompactProgress, CompactReport, CompactedDatabase, Database, DatabaseStats, KeySlot,
-    RedbManager, StoreKeys, StoreStats, init_redb,
+    BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingScan,
+    BlockingSubscription, BlockingWatch, CompactProgress, CompactReport, CompactedDatabase,
+    Database, DatabaseStats, KeySlot, RedbManager, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{
@@ -88,6 +90,12 @@ pub use model::{
     StreamableEvent, TopicInfo, TopicPattern,
 };
 pub use options::{DbOptions, OpenMode, StoreOptions};
+pub use system::{
+    Flag, FlagReason, FlagResults, FlagState, FlagValue, FlagVariant, MetadataEntry,
+    MetadataResults, NewSetting, SetOptions, Setting, SettingHistory, SettingResults,
+    SettingVersion, SettingWrite, SettingsQuery, SettingsUpdate, SettingsWatch, StoredFlag,
+    SystemManager, WatchFrom,
+};
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

@@ -162,6 +162,26 @@ pub(crate) enum Command {
 "  forgeone-db compact",
 "  forgeone-db --wait 60 compact"))]
     Compact,
+    /// Check the place of a store and what is around it, without changing a store
+    ///
+    /// For a store that is there, and before one is made: the file system and its free space;
+    /// whether syncs, renames and locks work, tried on a temporary file in the directory or the
+    /// nearest one above it that exists; permissions; what the system allows a process; memory and
+    /// clock; the key file; whether the key opens the store, whether a process writes to it, whether
+    /// it was closed cleanly, and its limit. Nobody is asked for a passphrase: without a key, what
+    /// needs one is left out. A store that a crash left is not recovered.
+    ///
+    /// Prints a line for each check: ok, info, warn or FAIL, what was found, and behind a semicolon
+    /// what to do. With --json: {"check", "status", "detail", "remedy"}, with ok, info, warn or fail
+    /// as the status. A warning is a risk: the store works. It does not change the exit code, unless
+    /// --strict is given.
+    #[command(after_long_help = exits!(;
+"1 is also for a check that failed, and with --strict for one that warned.",
+"\nExamples:",
+"  forgeone-db --dir /srv/events doctor                 (before init)",
+"  forgeone-db --key-file ~/events.key --strict doctor || alert",
+"  forgeone-db --json doctor | jq 'select(.status != \"ok\")'"))]
+    Doctor,
     /// Show what the store may occupy, or change it
     ///
     /// Without N prints the limit, what the store occupies and what the disk can still give, beside

@@ -3,20 +3,22 @@
 use crate::args::InitArgs;
 use crate::exit::{Exit, Failure};
 use crate::key_file::{discard_key_file, generate_key_file};
-use crate::output::{Shown, quoted, say};
+use crate::output::{Shown, path_text, quoted, say};
 use crate::store::{Place, WAIT_SHORT, ask_new, can_ask};
 use forgeone_db::redb::{DirectoryState, StoreDirectory};
 use forgeone_db::{Error, ErrorKind, Key, OpenMode, RedbManager, StoreKeys, StoreOptions};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::Path;
 
 #[derive(Serialize)]
 struct Made<'a> {
+    #[serde(serialize_with = "path_text")]
     directory: &'a Path,
     shard_count: u32,
     max_size_bytes: u64,
     encrypted: bool,
-    key_file: Option<&'a Path>,
+    key_file: Option<Cow<'a, str>>,
 }
 
 pub(super) fn run(place: &Place, args: &InitArgs) -> Result<(), Failure> {
@@ -70,7 +72,7 @@ fn report(
         shard_count: args.shards,
         max_size_bytes,
         encrypted,
-        key_file: args.generate_key.as_deref(),
+        key_file: args.generate_key.as_deref().map(Path::to_string_lossy),
     };
     let directory = Shown(&place.directory);
     let kind = if encrypted { "an encrypted" } else { "a plain" };

@@ -84,7 +84,7 @@ fn sections(help: &str) -> Roff {
                 coded = false;
             }
             _ if line.trim().is_empty() => {}
-            _ if coded && line.starts_with(' ') => code(&mut roff, line.trim()),
+            _ if coded && is_code(line) => code(&mut roff, line.trim()),
             _ => {
                 if coded {
                     heading(&mut roff, "NOTES");
@@ -102,6 +102,13 @@ fn heading(roff: &mut Roff, title: &str) {
     roff.control("fi", []);
     roff.control("SH", [title]);
     roff.control("nf", []);
+}
+
+/// Whether a line of the list of exit codes has one, or goes on with the one before it.
+fn is_code(line: &str) -> bool {
+    line.starts_with("      ")
+        || line.trim_start().starts_with(|first: char| first.is_ascii_digit())
+            && line.starts_with(' ')
 }
 
 /// An exit code with what it means, or more of what the one before it means.

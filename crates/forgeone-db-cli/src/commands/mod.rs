@@ -3,6 +3,7 @@
 mod append;
 mod compact;
 mod completions;
+mod doctor;
 mod follow;
 mod init;
 mod key;
@@ -20,8 +21,8 @@ use crate::exit::Failure;
 use crate::store::Place;
 use std::process::ExitCode;
 
-/// Runs what was asked for.
-pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+/// Runs what was asked for. `core_bytes` is the limit on core files that the process inherited.
+pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failure> {
     let tour_directory = args.global.dir.clone();
     let place = Place::new(args.global);
     match args.command {
@@ -36,6 +37,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
         Command::Compact => compact::run(&place)?,
+        Command::Doctor => doctor::run(&place, core_bytes)?,
         Command::Quota(args) => quota::run(&place, &args)?,
         Command::Man(args) => man::run(&place, &args)?,
         Command::Completions { shell } => completions::run(&place, shell)?,

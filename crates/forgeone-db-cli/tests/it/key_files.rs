@@ -112,6 +112,10 @@ fn a_path_cannot_write_to_the_terminal() {
         &["events", "append", "--topic", "t", &format!("{evil}x")],
         &["tour", &format!("{evil}x")],
         &["init", "--generate-key", evil],
+        &[evil],
+        &["stats", evil],
+        &["events", "get", evil],
+        &["events", "query", "--from", evil],
         &["key", "add", "--generate-key", evil],
     ] {
         let run = home.run(args, "");
@@ -125,4 +129,15 @@ fn a_path_cannot_write_to_the_terminal() {
     let stats = ["--dir", "\u{1b}[1m", "--key-file", "\u{1b}[2m", "stats"];
     let shown = made.out + &made.err + &run(home.bare(&stats), b"").ok().out;
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[test]
+fn a_store_under_a_name_that_is_no_text_is_told_in_json() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = Home::empty();
+    let mut init = home.bare(&["--json", "init", "--generate-key", "new", "--dir"]);
+    init.arg(std::ffi::OsStr::from_bytes(b"st\xffre"));
+    let made = crate::support::json(&run(init, b"").ok().out);
+    assert_eq!(made[0]["directory"], "st\u{fffd}re");
+    assert_eq!(made[0]["key_file"], "new");
 }

@@ -10,6 +10,7 @@
 
 mod append;
 mod commands;
+mod doctor;
 mod key_files;
 mod kill;
 mod man;

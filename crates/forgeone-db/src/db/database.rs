@@ -10,13 +10,14 @@ use crate::options::{OpenMode, StoreOptions};
 use crate::pool::{off_thread, run_blocking};
 use crate::redb::Recovery;
 use crate::stream::{Writer, seal, tidy_up};
+use crate::system::SystemManager;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
-/// [`close`](Self::close) is called or the last clone is dropped. Event managers, and the results
-/// and subscriptions that they give, do not keep it open.
+/// [`close`](Self::close) is called or the last clone is dropped. Managers, and the results,
+/// subscriptions and watches that they give, do not keep it open.
 ///
 /// # Example
 /// ```
@@ -85,6 +86,11 @@ impl Database {
     /// The logs of the store.
     pub fn logs(&self) -> &LogManager {
         &self.inner.core.logs
+    }
+
+    /// The system's state: settings, feature flags, facts about the store.
+    pub fn system(&self) -> &SystemManager {
+        &self.inner.core.state
     }
 
     /// How the store was opened.

@@ -16,9 +16,10 @@ use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
-    Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, Streams,
-    Tokens, TopicKind, Writer, follow, read_settings, run_sealer, write_settings,
+    Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
+    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, write_settings,
 };
+use crate::system::SystemManager;
 use bytes::Bytes;
 use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,7 @@ pub(super) struct Core {
     pub(super) background: Mutex<Vec<Task>>,
     pub(super) events: EventManager,
     pub(super) logs: LogManager,
+    pub(super) state: SystemManager,
     pub(super) settings: Settings,
 }
 
@@ -419,6 +421,8 @@ impl Opening<'_> {
         };
         let events = EventManager::new(streams(TopicKind::Events), Arc::clone(&tokens));
         let logs = LogManager::new(streams(TopicKind::Logs), tokens);
+        let state =
+            StateStore::new(Arc::clone(&system), writers.first().cloned(), Arc::clone(&shared));
         let background = self.start_background(&shards, &system, &writers, &shared)?;
         Ok(Core {
             sidecar: self.sidecar,
@@ -432,6 +436,7 @@ impl Opening<'_> {
             background: Mutex::new(background),
             events,
             logs,
+            state: SystemManager::new(Arc::new(state)),
             settings,
         })
     }

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 #[derive(Default)]
 pub(crate) struct Memtable {
     entries: BTreeMap<Bytes, Option<Bytes>>,
+    bytes: usize,
 }
 
 impl Memtable {
@@ -30,7 +31,12 @@ impl Memtable {
     }
 
     fn set(&mut self, key: Bytes, value: Option<Bytes>) {
-        self.entries.insert(key, value);
+        let (key_bytes, value_bytes) = (key.len(), value.as_ref().map_or(0, Bytes::len));
+        self.bytes += value_bytes;
+        match self.entries.insert(key, value) {
+            Some(before) => self.bytes -= before.map_or(0, |value| value.len()),
+            None => self.bytes += key_bytes,
+        }
     }
 
     /// What the memtable knows of `key`.
@@ -44,6 +50,11 @@ impl Memtable {
     /// Keys with a value or a tombstone.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Bytes of all keys and values.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {

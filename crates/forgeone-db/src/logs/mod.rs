@@ -1,6 +1,9 @@
 //! Logs: storing lines in topics, searching them by what they say, replaying and following them.
 //!
-//! Absent on purpose: indexes over words, retention, and where lines come from.
+//! What lines say about themselves is read in [`format`], which needs no store. Absent on purpose:
+//! indexes over words, retention, and reading files.
+
+pub mod format;
 
 mod convert;
 mod filter;

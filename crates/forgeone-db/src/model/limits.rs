@@ -15,6 +15,13 @@ pub const METADATA_BYTES_MAX: usize = 64 * 1024;
 /// The longest checkpoint marker, in bytes.
 pub const CHECKPOINT_MARKER_BYTES_MAX: usize = 255;
 
+/// The longest key of a setting and the longest name of a fact about the store, in bytes.
+pub const SETTING_KEY_BYTES_MAX: usize = 255;
+/// The largest value of a setting as compact JSON, in bytes: 1 MiB.
+pub const SETTING_VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// The largest text of a fact about the store, in bytes: 64 KiB.
+pub const METADATA_TEXT_BYTES_MAX: usize = 64 * 1024;
+
 /// Accepts a topic name: 1 to [`TOPIC_BYTES_MAX`] bytes without control characters.
 ///
 /// Dots divide a name into the tokens that a [`TopicPattern`](super::TopicPattern) selects by;
@@ -24,6 +31,32 @@ pub const CHECKPOINT_MARKER_BYTES_MAX: usize = 255;
 /// `Invalid` for any other name.
 pub fn check_topic(topic: &str) -> Result<()> {
     check_name("a topic name", topic)
+}
+
+/// Accepts a setting's key: 1 to [`SETTING_KEY_BYTES_MAX`] bytes without control characters.
+///
+/// # Errors
+/// `Invalid` for any other key.
+pub fn check_setting_key(key: &str) -> Result<()> {
+    check_name("a setting's key", key)
+}
+
+/// Accepts the name and text of a fact about the store: a name like a setting's key, and at most
+/// [`METADATA_TEXT_BYTES_MAX`] bytes of text.
+///
+/// # Errors
+/// `Invalid` for any other name or text.
+pub fn check_metadata_text(name: &str, text: &str) -> Result<()> {
+    check_metadata_name(name)?;
+    check_bytes("a text about the store", text.len(), METADATA_TEXT_BYTES_MAX)
+}
+
+/// Accepts the name of a fact about the store.
+///
+/// # Errors
+/// As [`check_metadata_text`].
+pub fn check_metadata_name(name: &str) -> Result<()> {
+    check_name("the name of a text about the store", name)
 }
 
 /// The rule that topic names and topic patterns share.

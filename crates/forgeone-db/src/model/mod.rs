@@ -28,8 +28,10 @@ pub use blob::{BlobChunk, BlobMetadata};
 pub use event::{EventMessage, EventPriority};
 pub use hash::ContentHash;
 pub use limits::{
-    CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, PAYLOAD_BYTES_MAX, TOPIC_BYTES_MAX,
-    check_checkpoint_marker, check_metadata, check_payload, check_topic,
+    CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, METADATA_TEXT_BYTES_MAX, PAYLOAD_BYTES_MAX,
+    SETTING_KEY_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TOPIC_BYTES_MAX, check_checkpoint_marker,
+    check_metadata, check_metadata_name, check_metadata_text, check_payload, check_setting_key,
+    check_topic,
 };
 pub use line_end::LineEnd;
 pub use log::LogEntry;

@@ -18,7 +18,7 @@ pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 const LOCK_FILE: &str = "lock";
 const DATABASE_SUFFIX: &str = ".redb";
-const TEMPORARY_SUFFIX: &str = ".new";
+pub(super) const TEMPORARY_SUFFIX: &str = ".new";
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 const NAME_BYTES_MAX: usize = 64;

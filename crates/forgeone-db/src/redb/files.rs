@@ -452,7 +452,7 @@ fn check_version(file: &fs::File) -> Result<()> {
     }
 }
 
-fn is_unrecovered(error: &Error) -> bool {
+pub(super) fn is_unrecovered(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable && error.message() == failure::UNRECOVERED
 }
 

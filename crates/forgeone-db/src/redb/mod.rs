@@ -13,6 +13,7 @@
 //! ```
 
 mod compact;
+mod condition;
 mod directory;
 mod engine;
 mod failure;

@@ -13,6 +13,24 @@ pub(crate) struct Change {
     pub(crate) value: Option<Vec<u8>>,
 }
 
+impl Change {
+    /// Sets `key`.
+    pub(crate) const fn put(family: u64, key: Vec<u8>, value: Vec<u8>) -> Self {
+        Self { family, key, value: Some(value) }
+    }
+
+    /// Removes `key`.
+    pub(crate) const fn delete(family: u64, key: Vec<u8>) -> Self {
+        Self { family, key, value: None }
+    }
+}
+
+/// About how many bytes changes take raw.
+pub(crate) fn changes_bytes(changes: &[Change]) -> usize {
+    let bytes = |change: &Change| 32 + change.key.len() + change.value.as_ref().map_or(0, Vec::len);
+    changes.iter().map(bytes).sum()
+}
+
 /// Encodes the changes of one commit.
 pub(crate) fn encode_changes(changes: &[Change]) -> Vec<u8> {
     let mut out = Vec::new();

@@ -10,6 +10,7 @@ use super::record::{Record, RecordBatch};
 use super::sealer::{SealLimits, SealState};
 use super::shard::Shard;
 use super::store::Shared;
+use super::transaction::{StateView, Told, Transaction, Unconditional, Undecided, undecided};
 use crate::environment::Task;
 use crate::log::{BlockDraft, CommitLog, SectionDraft};
 use crate::model::LineEnd;
@@ -48,7 +49,42 @@ type Reply = oneshot::Sender<Result<Vec<Position>>>;
 #[derive(Debug)]
 enum Request {
     Append(Vec<Entry>, Reply),
-    Change(Vec<Change>, Reply),
+    Transact(Box<dyn Undecided>),
+}
+
+impl Request {
+    /// About how many bytes it adds to the log.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append(entries, _) => entries.iter().map(|entry| entry.record.bytes()).sum(),
+            Self::Transact(transaction) => transaction.bytes(),
+        }
+    }
+}
+
+/// A request that was decided, for its answer.
+enum Decided {
+    Append(Result<Vec<Position>>, Reply),
+    Transact(Result<u64>, Box<dyn Undecided>),
+}
+
+impl Decided {
+    /// Tells the caller, once it is known what became of the group.
+    fn tell(self, committed: &Result<()>) {
+        fn outcome<T>(committed: &Result<()>, decided: Result<T>) -> Result<T> {
+            match (committed, decided) {
+                (Err(error), Ok(_)) => Err(error.duplicate()),
+                (_, decided) => decided,
+            }
+        }
+        match self {
+            // A caller that went away wanted no answer; its write is done all the same.
+            Self::Append(decided, reply) => drop(reply.send(outcome(committed, decided))),
+            Self::Transact(decided, transaction) => {
+                transaction.tell(outcome(committed, decided));
+            }
+        }
+    }
 }
 
 /// The writing half of a database.
@@ -139,27 +175,53 @@ impl Writer {
     /// `Conflict`, `Full`, `Invalid` (rejected); `Unavailable` (rejected) when no thread can be
     /// started; as a commit.
     pub(crate) async fn append(self: &Arc<Self>, entries: Vec<Entry>) -> Result<Vec<Position>> {
-        let bytes = entries.iter().map(|entry| entry.record.bytes()).sum();
-        self.submit(bytes, |reply| Request::Append(entries, reply)).await
+        let (reply, answer) = oneshot::channel();
+        self.submit(Request::Append(entries, reply), answer).await
     }
 
     /// Commits changes of state, all or none.
     ///
     /// # Errors
-    /// As a commit; `Unavailable` (rejected) when no thread can be started.
+    /// As [`transact`](Self::transact).
     pub(crate) async fn change(self: &Arc<Self>, changes: Vec<Change>) -> Result<()> {
-        self.submit(1024, |reply| Request::Change(changes, reply)).await.map(|_| ())
+        self.transact(Unconditional(changes)).await.map(|_| ())
     }
 
-    async fn submit(
+    /// Has the committer decide a transaction and commits its changes, all or none. Answers with
+    /// the sequence number of the record in the state topic that has them; without changes it is
+    /// the newest one's. Once the request is queued, dropping this future cancels nothing.
+    ///
+    /// # Durability
+    /// What the transaction saw and what it changed is durable and visible when this returns.
+    ///
+    /// # Errors
+    /// `Invalid` beyond [`REQUEST_BYTES_MAX`]; what the transaction decides; as a commit.
+    pub(crate) async fn transact<T: Transaction>(
         self: &Arc<Self>,
-        bytes: usize,
-        request: impl FnOnce(Reply) -> Request,
-    ) -> Result<Vec<Position>> {
+        transaction: T,
+    ) -> Told<T::Answer> {
+        let bytes = transaction.bytes();
+        if bytes > REQUEST_BYTES_MAX {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a change is too large for one commit; split it into smaller ones",
+            )
+            .with("bytes", bytes)
+            .with("bytes_max", REQUEST_BYTES_MAX));
+        }
+        let (transaction, told) = undecided(transaction);
+        self.submit(Request::Transact(transaction), told).await
+    }
+
+    async fn submit<T>(
+        self: &Arc<Self>,
+        request: Request,
+        answer: oneshot::Receiver<Result<T>>,
+    ) -> Result<T> {
         // Before the request is queued: what is queued is always taken.
         self.ensure_thread()?;
-        let (reply, answer) = oneshot::channel();
-        self.queue.push(request(reply), bytes).await?;
+        let bytes = request.bytes();
+        self.queue.push(request, bytes).await?;
         answer.await.unwrap_or_else(|_| Err(poisoned().with_outcome(Outcome::Unknown)))
     }
 
@@ -201,32 +263,27 @@ impl Writer {
 
     async fn commit_group(&self, requests: Vec<Request>) {
         let mut group = Group::default();
-        let mut answers = Vec::with_capacity(requests.len());
+        let mut decided = Vec::with_capacity(requests.len());
         let ready = self.ready(&requests).await;
         for request in requests {
-            let (result, reply) = match (request, &ready) {
-                (Request::Append(_, reply) | Request::Change(_, reply), Err(error)) => {
-                    (Err(error.duplicate()), reply)
+            decided.push(match (request, &ready) {
+                (Request::Append(_, reply), Err(error)) => {
+                    Decided::Append(Err(error.duplicate()), reply)
+                }
+                (Request::Transact(transaction), Err(error)) => {
+                    Decided::Transact(Err(error.duplicate()), transaction)
                 }
                 (Request::Append(entries, reply), Ok(())) => {
-                    (self.decide(&mut group, entries).await, reply)
+                    Decided::Append(self.decide(&mut group, entries).await, reply)
                 }
-                (Request::Change(changes, reply), Ok(())) => {
-                    let record = state_record(&changes);
-                    (Ok(group.add_state(record, &self.shard)), reply)
+                (Request::Transact(mut transaction), Ok(())) => {
+                    let result = self.decide_state(&mut group, &mut *transaction).await;
+                    Decided::Transact(result, transaction)
                 }
-            };
-            answers.push((result, reply));
+            });
         }
         let committed = if group.is_empty() { Ok(()) } else { self.commit(group).await };
-        for (result, reply) in answers {
-            let result = match (&committed, result) {
-                (Err(error), Ok(_)) => Err(error.duplicate()),
-                (_, result) => result,
-            };
-            // A caller that went away wanted no answer; its write is done all the same.
-            drop(reply.send(result));
-        }
+        decided.into_iter().for_each(|request| request.tell(&committed));
     }
 
     /// Whether a group may be committed now: the database is sound, has room, and the sealer keeps
@@ -235,15 +292,7 @@ impl Writer {
         if self.is_poisoned() {
             return Err(poisoned().with("database", &self.shard.context().database));
         }
-        let bytes: usize = requests
-            .iter()
-            .map(|request| match request {
-                Request::Append(entries, _) => {
-                    entries.iter().map(|entry| entry.record.bytes()).sum()
-                }
-                Request::Change(..) => 1024,
-            })
-            .sum();
+        let bytes: usize = requests.iter().map(Request::bytes).sum();
         self.shared.check_room(bytes as u64).await?;
         self.limits.wait_for_sealer(self, &self.shared).await
     }
@@ -289,6 +338,21 @@ impl Writer {
         }
         let record = self.shard.record(subject, sequence).await?;
         Ok(record.id.is_none().then_some(sequence))
+    }
+
+    /// Asks a transaction for its changes; says which record of the state topic has them.
+    async fn decide_state(
+        &self,
+        group: &mut Group,
+        transaction: &mut dyn Undecided,
+    ) -> Result<u64> {
+        let view = StateView::new(&self.shard, group.pending());
+        let changes = transaction.decide(&view).await?;
+        if changes.is_empty() {
+            return Ok(group.state_end(&self.shard));
+        }
+        let record = state_record(&changes);
+        Ok(group.add_state(record, &changes, &self.shard))
     }
 
     async fn commit(&self, group: Group) -> Result<()> {

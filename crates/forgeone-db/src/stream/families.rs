@@ -10,6 +10,14 @@ use forgeone_db_engine::{DatabaseName, Result, TableName};
 pub(crate) const SUBJECT_STATE: u64 = 1; // on-disk
 pub(crate) const FAMILY_TOPIC_NAMES: u64 = 16; // on-disk
 pub(crate) const FAMILY_COUNTERS: u64 = 17; // on-disk
+/// The present settings.
+pub(crate) const FAMILY_SETTINGS: u64 = 18; // on-disk
+/// Every version of a setting, up to a bound.
+pub(crate) const FAMILY_SETTING_VERSIONS: u64 = 19; // on-disk
+/// The last version of settings that were removed.
+pub(crate) const FAMILY_REMOVED_SETTINGS: u64 = 20; // on-disk
+/// Facts about the store.
+pub(crate) const FAMILY_METADATA: u64 = 21; // on-disk
 const FAMILY_IDS: u64 = 32; // on-disk
 const FAMILY_MARKERS: u64 = 33; // on-disk
 const FAMILY_LATE: u64 = 34; // on-disk
@@ -71,13 +79,17 @@ fn family(id: u64, table_name: &str, filter: FilterKey) -> Family {
 }
 
 impl Layout {
-    /// The system database: topic names and counters.
+    /// The system database: topic names, counters, settings and metadata.
     pub(crate) fn system() -> Self {
         Self {
             segments: table("state"),
             families: vec![
                 family(FAMILY_TOPIC_NAMES, "metadata", FilterKey::Whole),
                 family(FAMILY_COUNTERS, "metadata", FilterKey::None),
+                family(FAMILY_SETTINGS, "settings", FilterKey::Whole),
+                family(FAMILY_SETTING_VERSIONS, "settings", FilterKey::None),
+                family(FAMILY_REMOVED_SETTINGS, "settings", FilterKey::Whole),
+                family(FAMILY_METADATA, "metadata", FilterKey::Whole),
             ],
         }
     }
@@ -103,7 +115,9 @@ impl Layout {
         &self.families
     }
 
-    fn by_id(&self, id: u64) -> Result<&Family> {
+    /// # Errors
+    /// `Corrupt` when this kind of database has no such family.
+    pub(crate) fn by_id(&self, id: u64) -> Result<&Family> {
         self.families
             .iter()
             .find(|family| family.id == FamilyId(id))

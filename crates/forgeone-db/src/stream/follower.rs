@@ -14,15 +14,24 @@ const IDLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Looks for new commits while anyone waits for them; ends when the store closes.
 pub(crate) fn follow(shards: &[Arc<Shard>], shared: &Shared) {
+    let mut told = version(shards);
     while !shared.stopping.load(Ordering::Acquire) {
         let awaited = shared.is_awaited();
         if awaited {
             // An error is not lost: whoever waits meets it when it looks for itself.
-            let changed = shards.iter().any(|shard| run_blocking(shard.refresh()).unwrap_or(true));
-            if changed {
+            let failed = shards.iter().any(|shard| run_blocking(shard.refresh()).is_err());
+            // Whoever saw a change first, perhaps another thread's read: who waits is told.
+            let present = version(shards);
+            if failed || present != told {
+                told = present;
                 shared.commits.notify();
             }
         }
         shared.sleep(if awaited { FOLLOW_INTERVAL } else { IDLE_INTERVAL });
     }
+}
+
+/// Grows with every change that this handle has seen.
+fn version(shards: &[Arc<Shard>]) -> u64 {
+    shards.iter().map(|shard| shard.changed.version()).fold(0, u64::wrapping_add)
 }

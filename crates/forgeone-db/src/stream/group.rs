@@ -1,10 +1,12 @@
 //! A group being made: which records are new, which are duplicates, and what numbers they get.
 
+use super::change::Change;
 use super::committer::{Entry, Position};
 use super::directory::Topic;
 use super::families::SUBJECT_STATE;
 use super::record::{ID_BYTES, Record};
 use super::shard::Shard;
+use super::transaction::Pending;
 use crate::environment::Timestamp;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::collections::HashMap;
@@ -25,6 +27,10 @@ impl Draft {
         record.late = record.time < self.time_max;
         self.time_max = self.time_max.max(record.time);
         self.records.push(record);
+        self.last()
+    }
+
+    fn last(&self) -> u64 {
         self.first + self.records.len() as u64 - 1
     }
 }
@@ -36,6 +42,7 @@ type IdInTopic = (u64, [u8; ID_BYTES]);
 pub(crate) struct Group {
     drafts: HashMap<u64, Draft>,
     ids: HashMap<IdInTopic, u64>,
+    pending: Pending,
 }
 
 /// What is to become of one entry.
@@ -66,10 +73,20 @@ impl Group {
         })
     }
 
-    /// Adds changes of state.
-    pub(crate) fn add_state(&mut self, record: Record, shard: &Shard) -> Vec<Position> {
-        let sequence = self.draft(SUBJECT_STATE, None, shard).push(record);
-        vec![Position { sequence, duplicate: false }]
+    /// The changes of state that the group has so far.
+    pub(crate) const fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// The sequence number of the newest record of changes, the group's own included.
+    pub(crate) fn state_end(&self, shard: &Shard) -> u64 {
+        self.drafts.get(&SUBJECT_STATE).map_or_else(|| shard.last(SUBJECT_STATE), Draft::last)
+    }
+
+    /// Adds changes of state and the record that has them; says which number that gets.
+    pub(crate) fn add_state(&mut self, record: Record, changes: &[Change], shard: &Shard) -> u64 {
+        self.pending.add(changes);
+        self.draft(SUBJECT_STATE, None, shard).push(record)
     }
 
     /// Adds one request's entries, all or none; `hits` has the number that the index knows for

@@ -20,17 +20,22 @@ mod sealer;
 mod segment;
 mod settings;
 mod shard;
+mod state_store;
 mod store;
 mod streams;
 mod subscription;
 mod tail;
 mod token;
+mod transaction;
 
-pub(crate) use change::decode_changes;
+pub(crate) use change::{Change, decode_changes};
 pub(crate) use committer::{Position, Writer};
-pub(crate) use directory::{Directory, DirectoryEntry, next_topic_id, parse_directory};
+pub(crate) use directory::{
+    Directory, DirectoryEntry, next_topic_id, parse_directory, prefix_range,
+};
 pub(crate) use families::{
-    Layout, SUBJECT_STATE, TopicKind, entry_position, id_key, index_entries, parse_sequence,
+    FAMILY_METADATA, FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, Layout,
+    SUBJECT_STATE, TopicKind, entry_position, id_key, index_entries, parse_sequence,
 };
 pub(crate) use follower::follow;
 pub(crate) use following::{AtTheEnd, Following};
@@ -42,7 +47,9 @@ pub(crate) use sealer::{SealLimits, run_sealer, seal, tidy_up};
 pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};
 pub(crate) use shard::{Caches, Shard};
+pub(crate) use state_store::{StateScan, StateStore};
 pub(crate) use store::Shared;
 pub(crate) use streams::Streams;
 pub(crate) use tail::decode_section;
 pub(crate) use token::Tokens;
+pub(crate) use transaction::{Decision, StateView, Transaction};

@@ -25,6 +25,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 const RUNS_MAX: usize = 12;
 /// Blocks in a tail before it is sealed, however little is in them.
 const TAIL_BLOCKS_MAX: u64 = 65_536;
+/// Bytes of keys and values in the memtables before a tail is sealed: values of state may be many
+/// times as large as what they compress to in the tail.
+const MEMTABLE_BYTES_MAX: usize = 32 << 20;
 /// Segments are not merged beyond this many raw bytes.
 const SEGMENT_RAW_BYTES_MAX: u64 = 64 << 20;
 /// Segments smaller than this share a piece with others.
@@ -61,6 +64,7 @@ impl SealLimits {
         state.tail.bytes() >= self.tail_bytes * factor
             || state.tail.records() >= self.tail_records * factor as u64
             || newest - state.manifest.covers >= TAIL_BLOCKS_MAX * factor as u64
+            || memtable_bytes(&state.active) >= MEMTABLE_BYTES_MAX * factor
     }
 
     /// Waits until the sealer has caught up with `shard`, so that memory stays bounded.
@@ -81,6 +85,14 @@ impl SealLimits {
             shared.sealed.changed(seen).await;
         }
     }
+}
+
+/// Bytes of all keys and values.
+fn memtable_bytes(memtables: &Memtables) -> usize {
+    let bytes = |memtable: &Arc<RwLock<Memtable>>| {
+        memtable.read().unwrap_or_else(PoisonError::into_inner).bytes()
+    };
+    memtables.values().map(bytes).sum()
 }
 
 /// Pieces that no manifest names any more, once nobody reads through `manifest` or an older one.

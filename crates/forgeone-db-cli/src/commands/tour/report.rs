@@ -2,14 +2,16 @@
 
 use super::sources::Read;
 use crate::exit::Failure;
-use crate::output::{Bytes, Format, Output, Shown, quoted};
+use crate::output::{Bytes, Format, Output, Shown, path_text, quoted};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Everything that a tour found out.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    #[serde(serialize_with = "path_text")]
     pub(super) directory: PathBuf,
+    #[serde(serialize_with = "path_text")]
     pub(super) key_file: PathBuf,
     pub(super) source: &'static str,
     pub(super) read: Read,

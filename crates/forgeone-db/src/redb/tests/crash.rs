@@ -32,6 +32,28 @@ fn a_writer_recovers_at_open_what_a_killed_writer_left() {
 }
 
 #[test]
+fn looking_at_what_a_killed_writer_left_names_it_and_changes_nothing() {
+    let place = store();
+    killed_writer(place.path());
+    fs::write(place.path().join("keyring.0.new"), "half").unwrap();
+    let contents = || {
+        let entries = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.map(|path| (fs::read(&path).unwrap(), path)).collect();
+        files.sort();
+        files
+    };
+    let before = contents();
+    let directory = StoreDirectory::open(place.path()).unwrap();
+    let left = [database("events_shard_0"), database("system")];
+    assert_eq!(directory.unrecovered().unwrap(), left);
+    assert_eq!(directory.unrecovered().unwrap(), left);
+    assert_eq!(directory.leftovers().unwrap(), ["keyring.0.new"]);
+    assert_eq!(contents(), before);
+    close(&writer(place.path()));
+    assert_eq!(directory.unrecovered().unwrap(), []);
+}
+
+#[test]
 fn a_reader_recovers_what_a_killed_writer_left() {
     let place = store();
     killed_writer(place.path());
