@@ -156,6 +156,21 @@ pub(crate) enum Command {
 "  forgeone-db stats",
 "  forgeone-db --json stats"))]
     Stats,
+    /// Give the store's free space back to the disk
+    ///
+    /// Files grow as they are written to and keep the space that sealing and removing free in them,
+    /// for what is written later. This seals what is not sealed yet and makes every file as small as
+    /// it can be. No record changes, and a crash at any moment loses nothing.
+    ///
+    /// Works beside readers; no other process may write meanwhile. Readers of a database wait while
+    /// it is compacted, which takes about as long as copying it. Prints what each database occupied
+    /// before and after; with --json the whole report as one value.
+    #[command(after_long_help = write_exits!(;
+"   8  conflict";
+"Examples:",
+"  forgeone-db compact",
+"  forgeone-db --wait 60 compact"))]
+    Compact,
     /// Check the place of a store and what is around it, without changing a store
     ///
     /// For a store that is there, and before one is made: the file system and its free space;

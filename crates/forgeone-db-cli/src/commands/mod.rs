@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod append;
+mod compact;
 mod completions;
 mod doctor;
 mod follow;
@@ -43,6 +44,7 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Key(command) => key::run(&place, command)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
+        Command::Compact => compact::run(&place)?,
         Command::Doctor => doctor::run(&place, core_bytes)?,
         Command::Quota(args) => quota::run(&place, &args)?,
         Command::Man(args) => man::run(&place, &args)?,

@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 24] = [
+pub(crate) const COMMANDS: [&[&str]; 25] = [
     &[],
     &["init"],
     &["tour"],
@@ -25,6 +25,7 @@ pub(crate) const COMMANDS: [&[&str]; 24] = [
     &["key", "remove"],
     &["verify"],
     &["stats"],
+    &["compact"],
     &["doctor"],
     &["quota"],
     &["man"],
@@ -374,6 +375,28 @@ fn the_limit_of_a_store_is_shown_and_changed() {
         home.run(&["quota", wrong], "").code(2);
     }
     run(home.bare(&["--dir", "absent", "quota"]), b"").code(3);
+}
+
+#[test]
+fn a_compacted_store_is_smaller_and_holds_the_same() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 8000)).ok();
+    let before = home.json(&["events", "query"]);
+    let report = home.json(&["compact"]).remove(0);
+    let bytes = |name: &str| report[name].as_u64().unwrap();
+    assert!(bytes("after_bytes") < bytes("before_bytes"), "{report}");
+    assert_eq!(report["databases"][0]["database"], "system");
+    assert_eq!(home.json(&["events", "query"]), before);
+    home.run(&["verify"], "").ok();
+    let again = home.run(&["compact"], "").ok().out;
+    assert!(again.starts_with("database "), "{again}");
+    assert!(again.lines().last().unwrap().starts_with("all "), "{again}");
+    run(home.bare(&["--dir", "absent", "compact"]), b"").code(3);
+    let mut writer = home.start(&["--json", "events", "append", "--topic", "t"]);
+    writer.write(&records("late", 1));
+    writer.line();
+    home.run(&["--wait", "0", "compact"], "").code(6);
+    writer.finish().ok();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Absent on purpose: what events are (`events`) and how they are kept (`stream` and below).
 
 mod check;
+mod compact;
 mod create;
 mod database;
 mod key_work;
@@ -17,6 +18,7 @@ mod stack;
 mod stats;
 mod verify;
 
+pub use compact::{CompactProgress, CompactReport, CompactedDatabase};
 pub use database::Database;
 pub use key_work::{KeyProgress, KeyRotation, PendingKeyChange, Shredded};
 pub use keys::{KeySlot, StoreKeys};

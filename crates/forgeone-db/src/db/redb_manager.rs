@@ -1,5 +1,6 @@
 //! The blocking face of a store in a directory of redb files.
 
+use super::compact::{CompactProgress, CompactReport};
 use super::database::Database;
 use super::key_work::{KeyProgress, KeyRotation, Shredded};
 use super::stats::StoreStats;
@@ -175,6 +176,14 @@ impl RedbManager {
     /// As [`Database::settle`].
     pub fn settle(&self) -> Result<()> {
         run_blocking(self.database.settle())
+    }
+
+    /// Gives the store's free space back to the disk.
+    ///
+    /// # Errors
+    /// As [`Database::compact`].
+    pub fn compact(&self, progress: impl FnMut(&CompactProgress) + Send) -> Result<CompactReport> {
+        run_blocking(self.database.compact(progress))
     }
 
     /// Changes how many bytes the store may occupy on disk; 0 for no limit.

@@ -9,6 +9,7 @@
 )]
 
 mod beside;
+mod compact;
 mod contain;
 mod events;
 mod faults;
