@@ -403,7 +403,7 @@ fn summary(topic: &Topic, shard: &Shard) -> TopicSummary {
     TopicSummary {
         name: topic.name.clone(),
         shard: topic.shard,
-        first: segments.first().map_or(1, |segment| segment.first),
+        first: state.manifest.first(topic.id),
         last,
         time_max: (last > 0).then_some(time_max),
         sealed_raw_bytes: segments.iter().map(|segment| segment.raw_bytes).sum(),
