@@ -7,7 +7,7 @@ use crate::codec::corrupt;
 use crate::index::{Family, Index, Run, Scan};
 use crate::log::TOPIC_ID_MIN;
 use crate::stream::{entry_position, index_entries};
-use forgeone_db_engine::{Direction, Entry, KeyRange, Result};
+use forgeone_db_engine::{Direction, Entry, Error, KeyRange, Result};
 use std::sync::Arc;
 
 pub(super) const REMEDY: &str =
@@ -29,10 +29,14 @@ impl Walk {
         for family in self.layout().families().to_vec() {
             loop {
                 let saved = (ledger.report.runs, ledger.report.index_entries);
-                let checked = contained(self.check_index(&family, key, ledger).await)?;
-                let Err(error) = checked else { break };
+                let mut others = Vec::new();
+                let checked = self.check_index(&family, key, &mut others, ledger).await;
+                let Err(error) = contained(checked)? else { break };
                 if !self.has_moved().await? {
-                    ledger.add(self.report(&error, &family.table, REMEDY));
+                    others.push(error);
+                    for error in others {
+                        ledger.add(self.report(&error, &family.table, REMEDY));
+                    }
                     break;
                 }
                 (ledger.report.runs, ledger.report.index_entries) = saved;
@@ -45,9 +49,10 @@ impl Walk {
         &mut self,
         family: &Family,
         key: &DigestKey,
+        others: &mut Vec<Error>,
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
-        let mut first_error = None;
+        let mut last_error = None;
         let mut runs = Vec::new();
         for reference in self.runs_of(family) {
             let audited = async {
@@ -62,15 +67,11 @@ impl Walk {
                     ledger.authenticated(reference.piece.bytes());
                     runs.push(run);
                 }
-                // The last one is returned, and reported by the caller; all are looked at.
-                Err(error) => {
-                    if let Some(before) = first_error.replace(error) {
-                        ledger.add(self.report(&before, &family.table, REMEDY));
-                    }
-                }
+                // All are looked at, and reported by the caller unless a writer has replaced them.
+                Err(error) => others.extend(last_error.replace(error)),
             }
         }
-        if let Some(error) = first_error {
+        if let Some(error) = last_error {
             return Err(error);
         }
         let index = Index::new(Vec::new(), runs);

@@ -88,10 +88,11 @@ pub(crate) async fn verify(
     }
     // After the shards: a topic is in the directory before its first record is in a shard.
     let errors = ledger.report.errors().count();
+    let keyring = subject.system.context().keys.number();
     if let Some(walk) = state::check_system(&subject.system, &key, &mut ledger).await? {
         witnesses.add_walk(&walk.walk);
         let shards = (&*subject.shards, subject.shard_count);
-        topics.check(&walk, shards, &mut ledger).await?;
+        topics.check((&walk, keyring), shards, &mut ledger).await?;
     } else if ledger.report.errors().count() == errors {
         // A complete keyring proves that the first commit of this database was made.
         ledger.add(Finding::new(

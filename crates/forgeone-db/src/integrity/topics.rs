@@ -41,10 +41,10 @@ impl Topics {
         Ok(())
     }
 
-    /// Compares with the directory.
+    /// Compares with the directory. `keyring` is the number of the keyring before it was walked.
     pub(super) async fn check(
         &self,
-        system: &SystemWalk,
+        (system, keyring): (&SystemWalk, u64),
         (shards, shard_count): (&[Arc<Shard>], u32),
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
@@ -60,6 +60,8 @@ impl Topics {
             ledger.add(finding.in_database(database));
             return Ok(());
         };
+        let replaced = system.walk.context.topics.keys().number() != keyring;
+        let changing = replaced || is_changing(state);
         let entries = parse_directory(state.iter());
         let mut by_id: HashMap<u64, &DirectoryEntry> = HashMap::new();
         let next_id = next_topic_id(state.iter());
@@ -68,16 +70,21 @@ impl Topics {
                 Ok(entry) => {
                     ledger.report.topics += 1;
                     let twice = by_id.insert(entry.id, entry).is_some();
-                    if let Some(error) = check_entry(entry, (shard_count, next_id, twice), system) {
+                    let keys = system.walk.context.topics.keys();
+                    let keys = keys.unwrap_keys(entry.wrapped()).map(drop);
+                    // They may be wrapped as they were before a change of keys that is done by now.
+                    let keys = if replaced { Ok(()) } else { keys };
+                    let checked =
+                        keys.and_then(|()| check_entry(entry, (shard_count, next_id, twice)));
+                    if let Err(error) = checked {
                         ledger.add(finding(&error, database, &entry.name));
                     }
                 }
                 Err(error) => ledger.add(Finding::of(error, REMEDY_DATABASE).in_database(database)),
             }
         }
-        let changing = is_changing(state);
         if changing {
-            let what = "keys are being replaced, or a topic shredded: some are held beside others";
+            let what = "keys are being replaced, or a topic shredded: some were not compared";
             let remedy = "none needed: the writer goes on with it, or the next one";
             ledger.add(Finding::new(FindingSeverity::Info, what, remedy));
         }
@@ -146,12 +153,7 @@ async fn present_intro(shard: &Shard, intro: &TopicIntro) -> Result<TopicIntro> 
 fn check_entry(
     entry: &DirectoryEntry,
     (shards, next_id, twice): (u32, Option<u64>, bool),
-    system: &SystemWalk,
-) -> Option<Error> {
-    let keys = system.walk.context.topics.keys();
-    if let Err(error) = keys.unwrap_keys(entry.wrapped()) {
-        return Some(error);
-    }
+) -> Result<()> {
     let what = if twice {
         "two topics have the same id"
     } else if entry.shard >= shards {
@@ -161,9 +163,9 @@ fn check_entry(
     } else if entry.id < TOPIC_ID_MIN || next_id.is_none_or(|next| entry.id >= next) {
         "a topic has an id that was never given"
     } else {
-        return None;
+        return Ok(());
     };
-    Some(corrupt(what).with("topic id", entry.id))
+    Err(corrupt(what).with("topic id", entry.id))
 }
 
 fn finding(error: &Error, database: &str, topic: &str) -> Finding {

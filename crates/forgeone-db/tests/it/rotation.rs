@@ -93,6 +93,8 @@ fn a_shredded_topic_is_gone_and_goes_on_with_the_next_number() {
         assert!(store.get_event(event("", 1).id).unwrap().is_empty());
         let error = store.get_event_at("b", 7).unwrap_err();
         assert_eq!((error.kind(), error.get("reason")), (ErrorKind::NotFound, Some("shredded")));
+        let info = &store.topics(&TopicPattern::new("b").unwrap()).unwrap()[0];
+        assert_eq!((info.first_seq, info.last_seq, info.count), (201, 200, 0));
         if !again {
             block_on(store.database().shred_topic(TopicKind::Events, "b")).unwrap();
         }
@@ -319,6 +321,8 @@ fn appends_queries_and_subscriptions_go_on_while_keys_change() {
             rotate(&store, what);
             assert_sound(&store);
         }
+        let shredded = store.shred_topic(TopicKind::Events, "never").unwrap_err();
+        assert_eq!(shredded.kind(), ErrorKind::NotFound);
         done.store(true, Ordering::Release);
         // The subscription may be waiting for one more.
         store.store_event(&event("a", 5_000_000)).unwrap();
@@ -416,5 +420,69 @@ fn a_topic_without_records_changes_its_keys_like_any_other() {
     rotate(&store, KeyRotation::Data);
     assert_sound(&store);
     assert!(numbers(&store).into_iter().eq(1..=50));
-    assert_eq!(store.topics(&TopicPattern::new("d").unwrap()).unwrap()[0].first_seq, 1);
+    let info = &store.topics(&TopicPattern::new("d").unwrap()).unwrap()[0];
+    assert_eq!((info.first_seq, info.last_seq), (1, 10));
+}
+
+#[test]
+fn verification_beside_a_change_of_keys_finds_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(small(&path)).unwrap();
+    fill(&store, 1..=2000);
+    store.seal().unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = RedbManager::open(small(&path).mode(OpenMode::Read)).unwrap();
+        for handle in [store.clone(), reader] {
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::Acquire) {
+                    assert_sound(&handle);
+                }
+            });
+        }
+        for round in 0..3 {
+            rotate(&store, KeyRotation::Data);
+            rotate(&store, KeyRotation::Wrapping);
+            fill(&store, 2001 + round * 50..=2050 + round * 50);
+            store.shred_topic(TopicKind::Events, "e").unwrap();
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+#[test]
+fn a_running_subscription_is_told_of_the_gap_once_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(small(&path)).unwrap();
+    fill(&store, 1..=50);
+    let reader = RedbManager::open(small(&path).mode(OpenMode::Read)).unwrap();
+    for handle in [&store, &reader] {
+        let before = store.topics(&TopicPattern::new("b").unwrap()).unwrap()[0].clone();
+        let topics = TopicPattern::all();
+        let mut following = handle.subscribe(&topics, StartFrom::Oldest).unwrap();
+        let first = following.next().unwrap().unwrap();
+        // What it holds in its page it still gives.
+        let mut seen = u64::from(first.event.topic == "b");
+        store.store_event(&event("b", 1_000 + before.last_seq)).unwrap();
+        let shredded = store.shred_topic(TopicKind::Events, "b").unwrap().last_seq;
+        store.store_event(&event("b", 2_000 + before.last_seq)).unwrap();
+        let last = loop {
+            match following.next().unwrap() {
+                Ok(found) if found.event.topic == "b" && found.seq > shredded => break found.seq,
+                Ok(found) => seen += u64::from(found.event.topic == "b"),
+                Err(gap) => {
+                    let first = (before.first_seq + seen).to_string();
+                    assert_eq!(gap.get("from"), Some(first.as_str()), "{gap}");
+                    assert_eq!(gap.get("to"), Some(shredded.to_string().as_str()), "{gap}");
+                    assert_eq!(gap.get("topic"), Some("b"));
+                    seen += 1_000;
+                }
+            }
+        };
+        assert_eq!(last, shredded + 1);
+        assert!((1_000..2_000).contains(&seen), "told {} times", seen / 1_000);
+    }
 }
