@@ -13,11 +13,13 @@ mod commands;
 mod exit;
 mod hints;
 mod input;
+mod interrupt;
 mod key_file;
 mod output;
 mod progress;
 mod store;
 mod time;
+mod value;
 
 use clap::Parser as _;
 use std::process::ExitCode;

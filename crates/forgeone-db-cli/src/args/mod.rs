@@ -6,11 +6,15 @@
 mod exits;
 mod events;
 mod keys;
+mod state;
 mod store;
 mod topics;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
 pub(crate) use keys::KeyCommand;
+pub(crate) use state::{
+    FlagsCommand, FlagsSetArgs, MetadataCommand, SettingsCommand, SettingsListArgs, SettingsSetArgs,
+};
 pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
 pub(crate) use topics::TopicsCommand;
 
@@ -19,7 +23,7 @@ use clap_complete::Shell;
 use exits::EXITS_GROUP;
 use std::path::PathBuf;
 
-/// An encrypted, verifiable store for events, in one directory.
+/// An encrypted, verifiable store for events and system state, in one directory.
 ///
 /// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
 /// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
@@ -115,6 +119,15 @@ pub(crate) enum Command {
     /// List topics and describe one
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
+    /// Keep settings: JSON values by key, with versions and history
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Settings(SettingsCommand),
+    /// Turn features on and off, for everybody or for some
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Flags(FlagsCommand),
+    /// Keep short texts about the store
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Metadata(MetadataCommand),
     /// List, add and remove the keys that open the store
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Key(KeyCommand),

@@ -3,13 +3,16 @@
 mod append;
 mod completions;
 mod doctor;
+mod flags;
 mod follow;
 mod init;
 mod key;
 mod man;
+mod metadata;
 mod pending;
 mod query;
 mod quota;
+mod settings;
 mod stats;
 mod topics;
 mod tour;
@@ -32,6 +35,9 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Events(EventsCommand::Query(args)) => query::run(&place, args)?,
         Command::Events(EventsCommand::Tail(args)) => follow::run(&place, args)?,
         Command::Topics(command) => topics::run(&place, command)?,
+        Command::Settings(command) => settings::run(&place, command)?,
+        Command::Flags(command) => flags::run(&place, command)?,
+        Command::Metadata(command) => metadata::run(&place, command)?,
         Command::Key(command) => key::run(&place, command)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,

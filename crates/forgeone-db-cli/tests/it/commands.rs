@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 19] = [
+pub(crate) const COMMANDS: [&[&str]; 39] = [
     &[],
     &["init"],
     &["tour"],
@@ -15,6 +15,26 @@ pub(crate) const COMMANDS: [&[&str]; 19] = [
     &["events", "tail"],
     &["topics", "list"],
     &["topics", "describe"],
+    &["settings"],
+    &["settings", "get"],
+    &["settings", "set"],
+    &["settings", "list"],
+    &["settings", "rm"],
+    &["settings", "history"],
+    &["settings", "watch"],
+    &["flags"],
+    &["flags", "list"],
+    &["flags", "on"],
+    &["flags", "off"],
+    &["flags", "set"],
+    &["flags", "show"],
+    &["flags", "eval"],
+    &["flags", "rm"],
+    &["metadata"],
+    &["metadata", "get"],
+    &["metadata", "set"],
+    &["metadata", "list"],
+    &["metadata", "rm"],
     &["key", "list"],
     &["key", "add"],
     &["key", "remove"],

@@ -15,5 +15,6 @@ mod key_files;
 mod kill;
 mod man;
 mod processes;
+mod settings;
 mod support;
 mod tour;
