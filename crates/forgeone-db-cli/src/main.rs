@@ -15,10 +15,12 @@ mod hints;
 mod input;
 mod interrupt;
 mod key_file;
+mod new_file;
 mod output;
 mod progress;
 mod store;
 mod time;
+mod transfer;
 mod value;
 
 use clap::Parser as _;

@@ -3,8 +3,10 @@
 mod append;
 mod completions;
 mod doctor;
+mod export;
 mod flags;
 mod follow;
+mod import;
 mod init;
 mod key;
 mod man;
@@ -39,6 +41,8 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Flags(command) => flags::run(&place, command)?,
         Command::Metadata(command) => metadata::run(&place, command)?,
         Command::Key(command) => key::run(&place, command)?,
+        Command::Export(args) => export::run(&place, &args)?,
+        Command::Import(args) => import::run(&place, &args)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
         Command::Doctor => doctor::run(&place, core_bytes)?,

@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 39] = [
+pub(crate) const COMMANDS: [&[&str]; 41] = [
     &[],
     &["init"],
     &["tour"],
@@ -38,6 +38,8 @@ pub(crate) const COMMANDS: [&[&str]; 39] = [
     &["key", "list"],
     &["key", "add"],
     &["key", "remove"],
+    &["export"],
+    &["import"],
     &["verify"],
     &["stats"],
     &["doctor"],

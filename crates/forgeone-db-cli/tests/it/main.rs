@@ -18,3 +18,4 @@ mod processes;
 mod settings;
 mod support;
 mod tour;
+mod transfer;

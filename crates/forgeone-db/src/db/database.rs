@@ -14,6 +14,7 @@ use crate::system::SystemManager;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use uuid::Uuid;
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
 /// [`close`](Self::close) is called or the last clone is dropped. Managers, and the results,
@@ -96,6 +97,11 @@ impl Database {
     /// How the store was opened.
     pub fn mode(&self) -> OpenMode {
         self.inner.mode
+    }
+
+    /// The store's id, random and the same for ever: which store this is, wherever it lies.
+    pub fn id(&self) -> Uuid {
+        Uuid::from_bytes(self.inner.core.keyring.lineage().store_id)
     }
 
     /// Whether the store is encrypted.
