@@ -178,7 +178,7 @@ pub(crate) fn path_text<S: Serializer>(
 }
 
 /// Control characters, line and paragraph separators, and those that turn the direction of text.
-fn is_unsafe(letter: char) -> bool {
+pub(crate) fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -4,13 +4,18 @@ mod append;
 mod compact;
 mod completions;
 mod doctor;
+mod export;
+mod flags;
 mod follow;
+mod import;
 mod init;
 mod key;
 mod logs;
 mod man;
+mod metadata;
 mod query;
 mod quota;
+mod settings;
 mod stats;
 mod topics;
 mod tour;
@@ -41,7 +46,12 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Logs(LogsCommand::Query(args)) => logs::query(&place, args)?,
         Command::Logs(LogsCommand::Tail(args)) => follow::logs(&place, args)?,
         Command::Topics(command) => topics::run(&place, command)?,
+        Command::Settings(command) => settings::run(&place, command)?,
+        Command::Flags(command) => flags::run(&place, command)?,
+        Command::Metadata(command) => metadata::run(&place, command)?,
         Command::Key(command) => key::run(&place, command)?,
+        Command::Export(args) => export::run(&place, &args)?,
+        Command::Import(args) => import::run(&place, &args)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
         Command::Compact => compact::run(&place)?,

@@ -16,5 +16,7 @@ mod kill;
 mod logs;
 mod man;
 mod processes;
+mod settings;
 mod support;
 mod tour;
+mod transfer;

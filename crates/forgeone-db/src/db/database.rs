@@ -17,6 +17,7 @@ use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use uuid::Uuid;
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
 /// [`close`](Self::close) is called or the last clone is dropped. Managers, and the results,
@@ -99,6 +100,11 @@ impl Database {
     /// How the store was opened.
     pub fn mode(&self) -> OpenMode {
         self.inner.mode
+    }
+
+    /// The store's id, random and the same for ever: which store this is, wherever it lies.
+    pub fn id(&self) -> Uuid {
+        Uuid::from_bytes(self.inner.core.keys.keyring().lineage().store_id)
     }
 
     /// Whether the store is encrypted.
