@@ -482,7 +482,7 @@ fn a_file_that_is_cut_while_it_is_read_is_an_error_behind_what_was_read() {
     let append = home.start(&all);
     append.line();
     fs::File::create(&path).unwrap().write_all(b"other\n").unwrap();
-    let run = append.finish().code(1).says("cut was cut to 6 bytes");
+    let run = append.finish().code(1).says("cut was cut to ");
     let stored = raw(&home, "t");
     assert!(stored.len() < input.len());
     assert_same(&stored, &input.as_bytes()[..stored.len()]);
