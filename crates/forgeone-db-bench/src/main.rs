@@ -12,6 +12,7 @@
 
 mod args;
 mod data;
+mod lines;
 mod machine;
 mod measure;
 mod report;
