@@ -1,7 +1,7 @@
 //! Log lines: those of real files where they are there, else made ones that compress like them.
 
 use crate::Result;
-use crate::data::start;
+use crate::data::{Random, start};
 use chrono::{DateTime, TimeDelta, Utc};
 use forgeone_db::logs::format::{FormatOptions, LineReader, ParsedLine};
 use forgeone_db::{LogEntry, NewLogEntry, Severity};
@@ -42,10 +42,6 @@ impl Lines {
         Ok((!files.is_empty()).then_some(lines))
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.topics.values().map(|lines| lines.len() as u64).sum()
-    }
-
     /// All lines as entries to store, by topic.
     pub(crate) fn entries(&self, times: Times) -> BTreeMap<String, Vec<NewLogEntry>> {
         let to_entries = |(topic, lines): (&String, &Vec<ParsedLine>)| {
@@ -62,6 +58,69 @@ impl Lines {
         };
         self.topics.iter().map(to_entries).collect()
     }
+}
+
+/// `count` entries in so many topics, arriving 17 ms apart in each: the lines of a folder over and
+/// over, with other digits at the ends of their numbers each time; made ones where there are none.
+pub(crate) fn many(
+    folder: &Path,
+    seed: u64,
+    (count, topic_count): (usize, usize),
+) -> Result<BTreeMap<String, Vec<NewLogEntry>>> {
+    let mut random = Random::new(seed);
+    let sources: Vec<Vec<ParsedLine>> = match Lines::read(folder)? {
+        Some(lines) => lines.topics.into_values().collect(),
+        None => vec![parse(made_lines(&mut random, 2000).as_bytes())?],
+    };
+    let mut topics: BTreeMap<String, Vec<NewLogEntry>> = BTreeMap::new();
+    for number in 0..count {
+        // A source a topic; with fewer topics than sources, each has several, in long runs.
+        let turn = number % topic_count.max(1);
+        let within = number / topic_count.max(1);
+        let run = within / RUN_LINES * topic_count.max(1) + turn;
+        let lines = sources.get(run % sources.len()).map_or(&[][..], Vec::as_slice);
+        let round = run / sources.len() * RUN_LINES + within % RUN_LINES;
+        let Some(line) = lines.get(round % lines.len().max(1)) else { continue };
+        let topic = format!("many-{turn:02}");
+        let since = TimeDelta::milliseconds(i64::try_from(within).unwrap_or(0) * 17);
+        let mut entry = entry(&topic, line, start() + since);
+        vary(&mut entry.line, &mut random);
+        topics.entry(topic).or_default().push(entry);
+    }
+    Ok(topics)
+}
+
+/// Lines of one source that follow one another in a topic that has several.
+const RUN_LINES: usize = 500;
+/// Numbers with so many digits vary, in their last two.
+const VARYING_DIGITS_MIN: usize = 4;
+
+fn vary(line: &mut [u8], random: &mut Random) {
+    let mut digits = 0;
+    for at in 0..=line.len() {
+        let is_digit = line.get(at).is_some_and(u8::is_ascii_digit);
+        if !is_digit && digits >= VARYING_DIGITS_MIN {
+            for digit in line.iter_mut().take(at).skip(at.saturating_sub(2)) {
+                *digit = b'0' + u8::try_from(random.below(10)).unwrap_or(0);
+            }
+        }
+        digits = if is_digit { digits + 1 } else { 0 };
+    }
+}
+
+/// Lines of which about a fifth is random: they compress less than real ones.
+fn made_lines(random: &mut Random, count: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..count {
+        let (token, path) = (random.next(), random.below(100_000));
+        let (ms, level) = (random.below(2_000), random.below(20));
+        let level = if level == 0 { "ERROR" } else { "INFO" };
+        text.push_str(&format!(
+            "{level} [worker-{}] request {token:016x} GET /api/v1/items/{path} took {ms} ms\n",
+            path % 32
+        ));
+    }
+    text
 }
 
 fn entry(topic: &str, line: &ParsedLine, time: DateTime<Utc>) -> NewLogEntry {

@@ -62,6 +62,8 @@ fn run(args: &Args) -> Result<bool> {
             Workload::Batch => workloads::batch::run(args, &mut report)?,
             Workload::Read => workloads::read::run(args, &mut report)?,
             Workload::Loghub => workloads::loghub::run(args, &mut report)?,
+            Workload::Logs => workloads::logs::run(args, &mut report)?,
+            Workload::Search => workloads::search::run(args, &mut report)?,
             Workload::Memory => workloads::memory::run(args, &mut report)?,
         }
     }

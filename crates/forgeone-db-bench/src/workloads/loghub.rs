@@ -65,14 +65,12 @@ fn measure(
             Ok(store.manager().seal()?)
         })?;
         rates.push(rate(expected.count, time));
-        breakdown(store.manager(), &path)?;
         store.close()?;
         drop(store);
         let sealed = Size::of(&path)?;
         let store = ForgeOne::open(&path, shards, Some(KEY))?;
         store.manager().compact(|_| {})?;
         compare(&store, expected)?;
-        breakdown(store.manager(), &path)?;
         store.close()?;
         drop(store);
         sizes.push(Sizes { empty, sealed, compacted: Size::of(&path)? });
@@ -178,13 +176,16 @@ pub(crate) fn batches(
         let rounds = topics.iter().map(|entries| entries.len().div_ceil(share)).max().unwrap_or(0);
         for round in 0..rounds {
             let chunks = topics.iter().filter_map(|entries| entries.chunks(share).nth(round));
-            batches.push(chunks.flatten().cloned().collect());
+            let batch: Vec<NewLogEntry> = chunks.flatten().cloned().collect();
+            batches.push((round, batch));
         }
     }
-    Ok(batches)
+    // The shards by turns, too.
+    batches.sort_by_key(|(round, _)| *round);
+    Ok(batches.into_iter().map(|(_, batch)| batch).collect())
 }
 
-fn compare(store: &ForgeOne, expected: LogSum) -> Result<()> {
+pub(crate) fn compare(store: &ForgeOne, expected: LogSum) -> Result<()> {
     let mut found = LogSum::default();
     for stored in store.manager().replay_logs(&TopicPattern::all(), StartFrom::Oldest)? {
         let entry = stored?.entry;
@@ -202,22 +203,4 @@ fn compare(store: &ForgeOne, expected: LogSum) -> Result<()> {
         found.count
     )
     .into())
-}
-
-fn breakdown(manager: &RedbManager, path: &Path) -> Result<()> {
-    let stats = manager.stats()?;
-    for database in stats.databases.iter().filter(|database| database.allocated_bytes > 0) {
-        println!(
-            "  {} allocated {} sealed {} in {} segments, runs {} in {}, raw {}",
-            database.database,
-            database.allocated_bytes,
-            database.sealed_bytes,
-            database.segments,
-            database.run_bytes,
-            database.runs,
-            database.sealed_raw_bytes
-        );
-    }
-    println!("  {:?}", Size::of(path)?);
-    Ok(())
 }
