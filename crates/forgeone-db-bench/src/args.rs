@@ -39,7 +39,13 @@ pub(crate) struct Args {
     /// Keys of `settings`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) settings: usize,
-    /// Folder of log files for `loghub`.
+    /// Lines of `logs`.
+    #[arg(long, default_value_t = 800_000)]
+    pub(crate) log_lines: usize,
+    /// Lines of `search`.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) search_lines: usize,
+    /// Folder of log files for `loghub`, `logs` and `search`.
     #[arg(long, default_value = "../shared/data/loghub")]
     pub(crate) loghub: PathBuf,
     /// Writes all figures to this file.
@@ -62,8 +68,12 @@ pub(crate) enum Workload {
     Batch,
     /// Scans, gets by id and time ranges.
     Read,
-    /// Real log lines as events: bytes on disk.
+    /// Real log lines: bytes on disk.
     Loghub,
+    /// Log lines, 8,000 a commit, beside appending them to a file.
+    Logs,
+    /// Searches in log lines, beside grep over the same text in a file.
+    Search,
     /// Memory of a long ingest, and how long opening takes afterwards.
     Memory,
     /// Very many settings: loading, pages, single ones.
@@ -77,6 +87,8 @@ impl Workload {
             Self::Batch => "batch",
             Self::Read => "read",
             Self::Loghub => "loghub",
+            Self::Logs => "logs",
+            Self::Search => "search",
             Self::Memory => "memory",
             Self::Settings => "settings",
         }
@@ -90,6 +102,8 @@ impl Args {
             self.rounds = self.rounds.min(2);
             self.seconds = self.seconds.min(0.5);
             self.events = self.events.min(20_000);
+            self.log_lines = self.log_lines.min(40_000);
+            self.search_lines = self.search_lines.min(40_000);
             self.memory_events = self.memory_events.min(200_000);
             self.settings = self.settings.min(20_000);
         }

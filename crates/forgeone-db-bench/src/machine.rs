@@ -49,13 +49,29 @@ pub(crate) fn memory() -> u64 {
     field(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:") << 10
 }
 
-/// Bytes allocated to all files below `dir`.
-pub(crate) fn allocated(dir: &Path) -> Result<u64> {
-    let mut sum = 0;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        sum += if metadata.is_dir() { allocated(&entry.path())? } else { metadata.blocks() * 512 };
+/// What all files below a directory take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Bytes allocated.
+    pub(crate) allocated: u64,
+    /// Lengths, one after another.
+    pub(crate) length: u64,
+}
+
+impl Size {
+    pub(crate) fn of(dir: &Path) -> Result<Self> {
+        let mut sum = Self::default();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            let size = if metadata.is_dir() {
+                Self::of(&entry.path())?
+            } else {
+                Self { allocated: metadata.blocks() * 512, length: metadata.len() }
+            };
+            sum.allocated += size.allocated;
+            sum.length += size.length;
+        }
+        Ok(sum)
     }
-    Ok(sum)
 }

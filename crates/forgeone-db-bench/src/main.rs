@@ -12,6 +12,7 @@
 
 mod args;
 mod data;
+mod lines;
 mod machine;
 mod measure;
 mod report;
@@ -61,6 +62,8 @@ fn run(args: &Args) -> Result<bool> {
             Workload::Batch => workloads::batch::run(args, &mut report)?,
             Workload::Read => workloads::read::run(args, &mut report)?,
             Workload::Loghub => workloads::loghub::run(args, &mut report)?,
+            Workload::Logs => workloads::logs::run(args, &mut report)?,
+            Workload::Search => workloads::search::run(args, &mut report)?,
             Workload::Memory => workloads::memory::run(args, &mut report)?,
             Workload::Settings => workloads::settings::run(args, &mut report)?,
         }

@@ -135,6 +135,8 @@ impl Report {
              - Every engine syncs before a write returns. ForgeOne DB encrypts unless a row says plain;\n  \
                the others do not encrypt and do not verify what they read.\n\
              - Its clock stops only when no sealing is owed; key derivation is not in any figure.\n\
+             - Log lines are real ones, over and over with other digits at the ends of their numbers, where they\n  \
+               are there (`--loghub DIR`), else made ones that compress less.\n\
              - After each write workload everything is read back and compared: count, a sum over all\n  \
                fields, and a sample by id. A difference ends the run.\n\n{}",
             self.machine,

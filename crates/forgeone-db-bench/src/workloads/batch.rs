@@ -4,7 +4,7 @@ use super::{Which, create, ratios, sample_of, scratch, verify};
 use crate::Result;
 use crate::args::Args;
 use crate::data::{BATCH, Events, PAYLOAD_BYTES, Sum};
-use crate::machine::allocated;
+use crate::machine::Size;
 use crate::measure::{median, rate, timed};
 use crate::report::{Report, Requirement, Row, SYNC, number};
 use forgeone_db::EventMessage;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
             store.close()?;
             drop(store);
             #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-            bytes.push(allocated(dir.path())? as f64 / sum.count as f64);
+            bytes.push(Size::of(dir.path())?.allocated as f64 / sum.count as f64);
         }
     }
     for (name, rates, bytes) in &figures {

@@ -4,7 +4,7 @@ use super::scratch;
 use crate::Result;
 use crate::args::Args;
 use crate::data::{BATCH, Events, PAYLOAD_BYTES, Random, Sum, start, topic};
-use crate::machine::{allocated, memory, peak_memory};
+use crate::machine::{Size, memory, peak_memory};
 use crate::measure::{quantile, rate, timed};
 use crate::report::{READ, Report, Requirement, Row, SYNC};
 use crate::stores::{ForgeOne, KEY, Store as _};
@@ -165,7 +165,7 @@ pub(crate) fn child(args: &Args, path: &Path) -> Result<()> {
         peak,
         peak_reopened,
         before,
-        disk: allocated(path)?,
+        disk: Size::of(path)?.allocated,
         close_ms: close.as_secs_f64() * 1e3,
         open_ms: open.as_secs_f64() * 1e3,
         hit_us: [quantile(&mut hits, 500), quantile(&mut hits, 990)],

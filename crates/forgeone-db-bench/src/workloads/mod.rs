@@ -2,8 +2,10 @@
 
 pub(crate) mod batch;
 pub(crate) mod loghub;
+pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod read;
+pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod single;
 

@@ -3,14 +3,15 @@
 //! Absent on purpose: what units and directories mean (segments and runs), which pieces are live
 //! (the manifest), and the choice of piece numbers.
 //!
-//! A piece is a stream of bytes in one table, under the keys `piece: u64 || part: u32`, every part
-//! but the last of exactly [`PART_BYTES`]. It holds one or more *members*, one after another; a
+//! A piece is a stream of bytes in one table, in parts of exactly [`PART_BYTES`] but for the last,
+//! and the last in up to [`CHUNKS_MAX`] chunks, under the keys `piece: u64 || place: u32`. It holds one or more *members*, one after another; a
 //! member is sealed units and then its sealed directory, so that writing needs bounded memory.
 //! A [`PieceRef`] names a member with the hash of its directory, and the directory names every
 //! unit with its tag: whoever trusts the reference can trust, or refuse, every byte. The bytes
 //! are drawn in `docs/format.md`.
 
 mod cache;
+mod chunks;
 mod reader;
 mod writer;
 
@@ -28,7 +29,13 @@ use minicbor::{Decode, Encode};
 use std::sync::Arc;
 
 /// Bytes of every part but the last. Just under 64 KiB, because redb allocates powers of two.
-pub(crate) const PART_BYTES: usize = 65_000; // on-disk
+pub(crate) const PART_BYTES: usize = (64 << 10) - CHUNK_SPARE_BYTES; // on-disk
+/// What a value must leave of a power of two for its key and the head of its page.
+const CHUNK_SPARE_BYTES: usize = 44; // on-disk
+/// Chunks that the last part may be in.
+const CHUNKS_MAX: u32 = 5; // on-disk
+/// Places of a part in the keys; the chunks of the last one take the first few.
+const CHUNK_PLACES: u32 = 8; // on-disk
 /// The unit number under which a member's directory is sealed. Units are numbered from 0.
 const DIRECTORY_COUNTER: u32 = u32::MAX; // on-disk
 /// What a directory record has besides prefix and directory: compression, two lengths, tag.
@@ -94,12 +101,16 @@ impl PieceTable {
     }
 }
 
-/// The key of a part: `piece || part`, both big-endian.
-fn part_key(piece: u64, part: u32) -> Bytes {
-    let mut key = Vec::with_capacity(12);
-    key.extend_from_slice(&piece.to_be_bytes());
-    key.extend_from_slice(&part.to_be_bytes());
-    key.into()
+/// The key of a chunk of a part: `piece || part * CHUNK_PLACES + chunk`, both big-endian. `None` for
+/// a part beyond the largest piece.
+fn chunk_key(piece: u64, part: u32, chunk: u32) -> Option<Bytes> {
+    let place = part.checked_mul(CHUNK_PLACES)?.checked_add(chunk)?;
+    Some([&piece.to_be_bytes()[..], &place.to_be_bytes()].concat().into())
+}
+
+/// The key before all of a piece's.
+fn first_key(piece: u64) -> Bytes {
+    [&piece.to_be_bytes()[..], &[0; 4]].concat().into()
 }
 
 /// Removes every part of some pieces, in commits of bounded size; usually one for all of them.
@@ -117,8 +128,8 @@ pub(crate) async fn delete_pieces(
     let entries_max = capability.page_entries_max.min(capability.range_delete_entries_max);
     let (mut batch, mut entries) = (Batch::new(database.clone()), 0);
     for (table, piece) in pieces {
-        let mut start = part_key(*piece, 0);
-        let end = piece.checked_add(1).map(|next| part_key(next, 0));
+        let mut start = first_key(*piece);
+        let end = piece.checked_add(1).map(first_key);
         loop {
             let scan = Read::Scan {
                 table: table.clone(),
@@ -181,7 +192,7 @@ pub(crate) async fn list_pieces(
         let piece = piece.ok_or_else(|| crate::codec::corrupt("a piece has a foreign key"))?;
         pieces.push(piece);
         let Some(next) = piece.checked_add(1) else { return Ok(pieces) };
-        start = part_key(next, 0);
+        start = first_key(next);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reading members: every byte is authenticated before it is used.
 
 use super::{
-    DIRECTORY_BYTES_MAX, DIRECTORY_COUNTER, PART_BYTES, PieceRef, PieceTable, RECORD_BYTES_MAX,
-    UnitRef, part_key,
+    CHUNKS_MAX, DIRECTORY_BYTES_MAX, DIRECTORY_COUNTER, PART_BYTES, PieceRef, PieceTable,
+    RECORD_BYTES_MAX, UnitRef, chunk_key,
 };
 use crate::codec::{Compression, Cursor, corrupt, decompress};
 use crate::crypto::{Binding, DomainKey, PieceKey, PieceType};
@@ -201,13 +201,17 @@ async fn read_bytes(table: &PieceTable, piece: u64, start: u64, len: u64) -> Res
         .checked_add(last_byte)
         .ok_or_else(|| damaged("a member's place is impossible", u64::MAX))?;
     let (mut next, last) = (start / part_bytes, last_byte / part_bytes);
-    let keys_max = u64::from(table.engine.capability().get_keys_max).max(1);
+    let chunks_max = u64::from(CHUNKS_MAX);
+    let parts_max =
+        u64::from(table.engine.capability().get_keys_max).max(1 + chunks_max) - chunks_max;
     let mut joined = BytesMut::new();
     loop {
-        let until = last.min(next.saturating_add(keys_max - 1));
-        let values = get_parts(table, piece, next, until).await?;
-        for (part, value) in (next..=until).zip(values) {
-            let value = value.ok_or_else(|| damaged("a part is missing", part))?;
+        let until = last.min(next.saturating_add(parts_max - 1));
+        let mut values = get_parts(table, piece, next, until).await?.into_iter();
+        for part in next..=until {
+            let value =
+                values.next().flatten().ok_or_else(|| damaged("a part is missing", part))?;
+            let value = if part == until { with_chunks(value, &mut values) } else { value };
             let from = if part == start / part_bytes { within_part(start) } else { 0 };
             let to = if part == last { within_part(last_byte) + 1 } else { PART_BYTES };
             let whole = value.len() == PART_BYTES || (part == last && value.len() < PART_BYTES);
@@ -226,11 +230,23 @@ async fn read_bytes(table: &PieceTable, piece: u64, start: u64, len: u64) -> Res
     }
 }
 
+/// A part of which `first` is the first chunk, or all.
+fn with_chunks(first: Bytes, chunks: impl Iterator<Item = Option<Bytes>>) -> Bytes {
+    let mut chunks = chunks.map_while(|chunk| chunk).peekable();
+    if chunks.peek().is_none() {
+        return first;
+    }
+    let mut part = BytesMut::from(first);
+    chunks.for_each(|chunk| part.extend_from_slice(&chunk));
+    part.freeze()
+}
+
 /// Where in its part the byte at `offset` lies.
 fn within_part(offset: u64) -> usize {
     usize::try_from(offset % PART_BYTES as u64).expect("less than PART_BYTES")
 }
 
+/// Parts that follow one another, the last with its chunks; absent chunks are none.
 async fn get_parts(
     table: &PieceTable,
     piece: u64,
@@ -240,8 +256,11 @@ async fn get_parts(
     let too_far = |_| table.locate(corrupt("a member's place is impossible"), piece);
     let first = u32::try_from(first).map_err(too_far)?;
     let last = u32::try_from(last).map_err(too_far)?;
-    let keys: Vec<_> =
-        (first..=last).map(|part| (table.table.clone(), part_key(piece, part))).collect();
+    let places = (first..=last).map(|part| (part, 0)).chain((1..CHUNKS_MAX).map(|at| (last, at)));
+    let keys = places
+        .map(|(part, chunk)| Some((table.table.clone(), chunk_key(piece, part, chunk)?)))
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| table.locate(corrupt("a member's place is impossible"), piece))?;
     let asked = keys.len();
     let values = table.engine.read(&table.database, Read::Get(keys)).await?.into_values()?;
     if values.len() != asked {

@@ -2,7 +2,7 @@
 
 use super::{
     DIRECTORY_BYTES_MAX, DIRECTORY_COUNTER, DIRECTORY_HEADER_BYTES, PART_BYTES, PieceRef,
-    PieceTable, UnitRef, part_key,
+    PieceTable, UnitRef, chunk_key, chunks,
 };
 use crate::codec::compress;
 use crate::crypto::{Binding, DomainKey, PieceKey, PieceType};
@@ -24,22 +24,29 @@ const DIRECTORY_LEVEL: i32 = 3;
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PieceStats {
-    /// Entries in the engine.
+    /// Full parts.
     pub(crate) parts: u32,
     /// Bytes of all parts.
     pub(crate) bytes: u64,
 }
 
-/// Full parts, of one or more pieces, that wait for a commit.
+/// Parts and chunks, of one or more pieces, that wait for a commit.
 #[derive(Debug, Default)]
 pub(crate) struct PendingParts {
     parts: Vec<(TableName, Bytes, Bytes)>,
+    bytes: usize,
 }
 
 impl PendingParts {
     /// Adds what another piece has left over.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.parts.append(&mut other.parts);
+        self.bytes += other.bytes;
+    }
+
+    fn push(&mut self, table: TableName, key: Bytes, value: Bytes) {
+        self.bytes += key.len() + value.len();
+        self.parts.push((table, key, value));
     }
 
     /// Commits all of them, in as few commits as the engine allows; nothing happens if there are
@@ -55,13 +62,17 @@ impl PendingParts {
         engine: &dyn Engine,
         database: &DatabaseName,
     ) -> Result<()> {
-        let parts_max = batch_parts(engine);
-        let mut batch = Batch::new(database.clone());
+        let limits = BatchLimits::of(engine);
+        let (mut batch, mut bytes) = (Batch::new(database.clone()), 0);
+        self.bytes = 0;
         for (table, key, part) in self.parts.drain(..) {
-            if batch.operations().len() == parts_max {
+            let more = key.len() + part.len();
+            if limits.are_reached(batch.operations().len(), bytes, more) {
                 let full = mem::replace(&mut batch, Batch::new(database.clone()));
                 engine.commit(full, Durability::None).await?;
+                bytes = 0;
             }
+            bytes += more;
             batch.put(&table, key, part);
         }
         if batch.operations().is_empty() {
@@ -71,12 +82,27 @@ impl PendingParts {
     }
 }
 
-/// How many parts make a commit.
-fn batch_parts(engine: &dyn Engine) -> usize {
-    let capability = engine.capability();
-    let bytes_max = usize::try_from(capability.batch_bytes_max).unwrap_or(usize::MAX);
-    let by_bytes = bytes_max.min(BATCH_BYTES) / (PART_BYTES + 12);
-    by_bytes.min(capability.batch_operations_max as usize).max(1)
+/// What goes into one commit.
+#[derive(Debug, Clone, Copy)]
+struct BatchLimits {
+    operations: usize,
+    bytes: usize,
+}
+
+impl BatchLimits {
+    fn of(engine: &dyn Engine) -> Self {
+        let capability = engine.capability();
+        let bytes_max = usize::try_from(capability.batch_bytes_max).unwrap_or(usize::MAX);
+        Self {
+            operations: capability.batch_operations_max as usize,
+            bytes: bytes_max.min(BATCH_BYTES),
+        }
+    }
+
+    /// Whether a commit of so many operations and bytes cannot take another one of `more` bytes.
+    const fn are_reached(self, operations: usize, bytes: usize, more: usize) -> bool {
+        operations > 0 && (operations >= self.operations || bytes + more > self.bytes)
+    }
 }
 
 /// Writes one piece.
@@ -93,8 +119,7 @@ pub(crate) struct PieceWriter {
     current: Vec<u8>,
     /// Full parts that wait for the next commit.
     pending: PendingParts,
-    /// How many parts make a commit.
-    batch_parts: usize,
+    limits: BatchLimits,
     /// Full parts, committed or not.
     parts: u32,
     /// Bytes taken, committed or not.
@@ -111,13 +136,13 @@ impl PieceWriter {
         table: TableName,
         piece: u64,
     ) -> Self {
-        let batch_parts = batch_parts(&*engine);
+        let limits = BatchLimits::of(&*engine);
         Self {
             table: PieceTable { engine, database, table },
             piece,
             current: Vec::new(),
             pending: PendingParts::default(),
-            batch_parts,
+            limits,
             parts: 0,
             bytes: 0,
             broken: false,
@@ -150,7 +175,7 @@ impl PieceWriter {
     /// As the engine's.
     #[cfg(test)]
     pub(crate) async fn finish(mut self) -> Result<PieceStats> {
-        self.end_part()?;
+        self.end_piece()?;
         self.flush().await?;
         Ok(PieceStats { parts: self.parts, bytes: self.bytes })
     }
@@ -161,21 +186,30 @@ impl PieceWriter {
     /// `Internal` after one of the piece's commits has failed.
     pub(crate) fn hand_over(mut self) -> Result<PendingParts> {
         self.check()?;
-        self.end_part()?;
+        self.end_piece()?;
         Ok(mem::take(&mut self.pending))
     }
 
+    /// Sets a full part aside.
     fn end_part(&mut self) -> Result<()> {
-        if self.current.is_empty() {
-            return Ok(());
-        }
         let part = mem::take(&mut self.current);
-        let key = part_key(self.piece, self.parts);
-        self.pending.parts.push((self.table.table.clone(), key, part.into()));
-        self.parts = self
-            .parts
-            .checked_add(1)
-            .ok_or_else(|| Error::new(ErrorKind::Invalid, "a piece has too many parts"))?;
+        self.set_aside(0, part.into())?;
+        self.parts = self.parts.checked_add(1).ok_or_else(too_many_parts)?;
+        Ok(())
+    }
+
+    /// Sets the last part aside, in chunks.
+    fn end_piece(&mut self) -> Result<()> {
+        let part = Bytes::from(mem::take(&mut self.current));
+        for (number, chunk) in (0..).zip(chunks::cut(&part)) {
+            self.set_aside(number, part.slice_ref(chunk))?;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&mut self, chunk: u32, bytes: Bytes) -> Result<()> {
+        let key = chunk_key(self.piece, self.parts, chunk).ok_or_else(too_many_parts)?;
+        self.pending.push(self.table.table.clone(), key, bytes);
         Ok(())
     }
 
@@ -191,7 +225,8 @@ impl PieceWriter {
             bytes = rest;
             if self.current.len() == PART_BYTES {
                 self.end_part()?;
-                if self.pending.parts.len() >= self.batch_parts {
+                let waiting = (self.pending.parts.len(), self.pending.bytes);
+                if self.limits.are_reached(waiting.0, waiting.1, PART_BYTES) {
                     self.flush().await?;
                 }
             }
@@ -295,4 +330,8 @@ impl MemberWriter<'_> {
         self.piece.write(&record).await?;
         Ok(named)
     }
+}
+
+fn too_many_parts() -> Error {
+    Error::new(ErrorKind::Invalid, "a piece has too many parts")
 }

@@ -3,10 +3,13 @@
 //! Columns rather than rows: ids are random and do not compress, so they stand apart from what
 //! does. `docs/format.md` draws the layout.
 
+mod times;
+
 use crate::codec::{Cursor, corrupt, put_bytes, put_varint, zigzag};
 use crate::environment::Timestamp;
 use crate::model::LineEnd;
 use forgeone_db_engine::Result;
+use times::{FORM_TIMES, Times};
 
 const FLAG_LEVEL: u8 = 0b0001_1111; // on-disk
 const FLAG_ASSIGNED: u8 = 0b0010_0000; // on-disk
@@ -22,6 +25,10 @@ const FORM_ENDS: u8 = 0b0000_1100; // on-disk
 const FORM_ENDS_EACH: u8 = 0b0000_1100; // on-disk
 /// Bytes of an id.
 pub(crate) const ID_BYTES: usize = 16;
+
+/// What a record takes besides its contents, about: in requests and in memory, and in a unit.
+const RECORD_BYTES_ABOUT: usize = 32;
+const UNIT_RECORD_BYTES_ABOUT: usize = 6;
 
 /// One entry of a topic, of whatever kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +66,17 @@ impl Record {
     pub(crate) fn bytes(&self) -> usize {
         let metadata: usize =
             self.metadata.iter().map(|(key, value)| key.len() + value.len()).sum();
-        32 + self.payload.len() + metadata + self.marker.as_ref().map_or(0, String::len)
+        RECORD_BYTES_ABOUT
+            + self.payload.len()
+            + metadata
+            + self.marker.as_ref().map_or(0, String::len)
+    }
+
+    /// About how many bytes the record takes in a unit before compression.
+    pub(crate) fn unit_bytes(&self) -> usize {
+        let id = if self.id.is_some() { ID_BYTES } else { 0 };
+        // Flags, time and length; lengths of metadata are not worth counting.
+        self.bytes() - RECORD_BYTES_ABOUT + UNIT_RECORD_BYTES_ABOUT + id
     }
 
     fn flags(&self) -> u8 {
@@ -133,14 +150,13 @@ impl RecordBatch {
         let mut ids = Vec::new();
         let payload_bytes: usize = records.iter().map(|record| record.payload.len()).sum();
         let mut columns = Vec::with_capacity(payload_bytes + records.len() * 8 + 64);
-        encode_form(&mut columns, records);
+        let (form_times, times) = times::encode(records);
+        encode_form(&mut columns, form_times, records);
         encode_commits(&mut columns, first, commits);
 
-        let (mut times, mut lens, mut extras) = (Vec::new(), Vec::new(), Vec::new());
-        let mut previous = 0i64;
+        let (mut lens, mut extras) = (Vec::new(), Vec::new());
         for record in records {
             ids.extend(record.id.iter().flatten());
-            put_time(&mut times, &mut previous, record.time);
             columns.push(record.flags());
             put_varint(&mut lens, record.payload.len() as u64);
             if record.flags() & FLAG_EXTRA != 0 {
@@ -167,15 +183,14 @@ impl RecordBatch {
             return Err(corrupt("a batch has another number of records"));
         }
         let mut cursor = Cursor::new(columns);
-        let forms = decode_form(&mut cursor, count, ids)?;
+        let (forms, mut times) = decode_form(&mut cursor, count, ids)?;
         let commits = decode_commits(&mut cursor, first)?;
         let flags = cursor.take(count)?;
-        let mut previous = 0i64;
         let mut records = Vec::with_capacity(count);
         for ((id, end), flags) in forms.into_iter().zip(flags) {
             records.push(Record {
                 id,
-                time: take_time(&mut cursor, &mut previous)?,
+                time: times.take(&mut cursor)?,
                 assigned: flags & FLAG_ASSIGNED != 0,
                 late: flags & FLAG_LATE != 0,
                 level: flags & FLAG_LEVEL,
@@ -202,7 +217,7 @@ impl RecordBatch {
 /// What of a record stands in its batch's form: its own id, and how its line ends.
 type Form = (Option<[u8; ID_BYTES]>, LineEnd);
 
-fn encode_form(out: &mut Vec<u8>, records: &[Record]) {
+fn encode_form(out: &mut Vec<u8>, form_times: u8, records: &[Record]) {
     let own = records.iter().filter(|record| record.id.is_some()).count();
     let ids = match own {
         0 => FORM_IDS_NONE,
@@ -211,7 +226,8 @@ fn encode_form(out: &mut Vec<u8>, records: &[Record]) {
     };
     let end = records.first().map_or(LineEnd::Lf, |record| record.end);
     let uniform = records.iter().all(|record| record.end == end);
-    out.push(ids | if uniform { end.code() << 2 } else { FORM_ENDS_EACH });
+    let ends = if uniform { end.code() << 2 } else { FORM_ENDS_EACH };
+    out.push(ids | ends | form_times);
     if ids == FORM_IDS_SOME {
         for eight in records.chunks(8) {
             let bit = |(index, record): (usize, &Record)| u8::from(record.id.is_some()) << index;
@@ -223,9 +239,9 @@ fn encode_form(out: &mut Vec<u8>, records: &[Record]) {
     }
 }
 
-fn decode_form(cursor: &mut Cursor<'_>, count: usize, ids: &[u8]) -> Result<Vec<Form>> {
+fn decode_form(cursor: &mut Cursor<'_>, count: usize, ids: &[u8]) -> Result<(Vec<Form>, Times)> {
     let form = cursor.u8()?;
-    if form & !(FORM_IDS | FORM_ENDS) != 0 {
+    if form & !(FORM_IDS | FORM_ENDS | FORM_TIMES) != 0 {
         return Err(corrupt("a batch has an unknown form"));
     }
     let bitmap = match form & FORM_IDS {
@@ -251,7 +267,7 @@ fn decode_form(cursor: &mut Cursor<'_>, count: usize, ids: &[u8]) -> Result<Vec<
         forms.push((id, end));
     }
     ids.finish()?;
-    Ok(forms)
+    Ok((forms, Times::of_form(form)?))
 }
 
 fn put_time(out: &mut Vec<u8>, previous: &mut i64, time: Timestamp) {

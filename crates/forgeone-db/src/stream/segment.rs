@@ -151,7 +151,7 @@ impl<'a> SegmentWriter<'a> {
                 .with("sequence", self.next()));
         }
         for (sequence, record) in (batch.first..).zip(&batch.records) {
-            let bytes = record.bytes();
+            let bytes = record.unit_bytes();
             if !self.records.is_empty() && self.unit_bytes + bytes > UNIT_RAW_BYTES {
                 self.flush().await?;
             }
@@ -179,7 +179,7 @@ impl<'a> SegmentWriter<'a> {
                 if entry.columns_len < UNIT_COPIED_BYTES_MIN {
                     let batch =
                         entry.decode(stored).map_err(|error| locate(error, &old.reference))?;
-                    let bytes: usize = batch.records.iter().map(Record::bytes).sum();
+                    let bytes: usize = batch.records.iter().map(Record::unit_bytes).sum();
                     raw_bytes = raw_bytes.saturating_sub(bytes as u64);
                     self.add(&batch).await?;
                 } else {
