@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Events of `memory`.
     #[arg(long, default_value_t = 5_000_000)]
     pub(crate) memory_events: usize,
+    /// Keys of `settings`.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) settings: usize,
     /// Folder of log files for `loghub`.
     #[arg(long, default_value = "../shared/data/loghub")]
     pub(crate) loghub: PathBuf,
@@ -63,6 +66,8 @@ pub(crate) enum Workload {
     Loghub,
     /// Memory of a long ingest, and how long opening takes afterwards.
     Memory,
+    /// Very many settings: loading, pages, single ones.
+    Settings,
 }
 
 impl Workload {
@@ -73,6 +78,7 @@ impl Workload {
             Self::Read => "read",
             Self::Loghub => "loghub",
             Self::Memory => "memory",
+            Self::Settings => "settings",
         }
     }
 }
@@ -85,6 +91,7 @@ impl Args {
             self.seconds = self.seconds.min(0.5);
             self.events = self.events.min(20_000);
             self.memory_events = self.memory_events.min(200_000);
+            self.settings = self.settings.min(20_000);
         }
         self.rounds = self.rounds.max(1);
         self

@@ -62,6 +62,7 @@ fn run(args: &Args) -> Result<bool> {
             Workload::Read => workloads::read::run(args, &mut report)?,
             Workload::Loghub => workloads::loghub::run(args, &mut report)?,
             Workload::Memory => workloads::memory::run(args, &mut report)?,
+            Workload::Settings => workloads::settings::run(args, &mut report)?,
         }
     }
     println!("\n{}", report.markdown());

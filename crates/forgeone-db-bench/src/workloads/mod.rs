@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod loghub;
 pub(crate) mod memory;
 pub(crate) mod read;
+pub(crate) mod settings;
 pub(crate) mod single;
 
 use crate::Result;

@@ -6,6 +6,7 @@
 mod exits;
 mod events;
 mod keys;
+mod logs;
 mod state;
 mod store;
 mod topics;
@@ -13,6 +14,7 @@ mod transfer;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
 pub(crate) use keys::KeyCommand;
+pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, LogsTailArgs};
 pub(crate) use state::{
     FlagsCommand, FlagsSetArgs, MetadataCommand, SettingsCommand, SettingsListArgs, SettingsSetArgs,
 };
@@ -25,7 +27,7 @@ use clap_complete::Shell;
 use exits::EXITS_GROUP;
 use std::path::PathBuf;
 
-/// An encrypted, verifiable store for events and system state, in one directory.
+/// An encrypted, verifiable store for events, logs and system state, in one directory.
 ///
 /// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
 /// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
@@ -98,9 +100,13 @@ pub(crate) enum Command {
     /// Try the whole store on real input, with a report
     ///
     /// Makes a new encrypted store in a directory of its own, ./forgeone-db-tour-DATE, or in --dir,
-    /// with a key file beside it; stores every line of the files named as an event, one topic a
-    /// file; finds events by id, topic and time; follows the store from a second thread while it is
-    /// written to; opens it again and checks that everything is there, unchanged.
+    /// with a key file beside it; stores the files named, one topic a file; finds records by id,
+    /// topic, time and text; follows the store from a second thread while it is written to; opens it
+    /// again and checks that everything is there, unchanged, and that log files come back byte for
+    /// byte.
+    ///
+    /// Log files are stored as logs: those whose name ends in .log, and those whose lines mostly say
+    /// when they were written. Every line of another file is an event, JSON lines too.
     ///
     /// For a directory, takes the regular files in it. Without a PATH, takes the git history of the
     /// current directory, one event a commit; where there is none, the files under the current
@@ -118,7 +124,10 @@ pub(crate) enum Command {
     /// Store events and find them again
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Events(EventsCommand),
-    /// List topics and describe one
+    /// Store log lines, find them by what they say, and get them back byte for byte
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Logs(LogsCommand),
+    /// List the topics of events and logs, and describe one
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
     /// Keep settings: JSON values by key, with versions and history
@@ -213,6 +222,21 @@ pub(crate) enum Command {
 "  forgeone-db stats",
 "  forgeone-db --json stats"))]
     Stats,
+    /// Give the store's free space back to the disk
+    ///
+    /// Files grow as they are written to and keep the space that sealing and removing free in them,
+    /// for what is written later. This seals what is not sealed yet and makes every file as small as
+    /// it can be. No record changes, and a crash at any moment loses nothing.
+    ///
+    /// Works beside readers; no other process may write meanwhile. Readers of a database wait while
+    /// it is compacted, which takes about as long as copying it. Prints what each database occupied
+    /// before and after; with --json the whole report as one value.
+    #[command(after_long_help = write_exits!(;
+"   8  conflict";
+"Examples:",
+"  forgeone-db compact",
+"  forgeone-db --wait 60 compact"))]
+    Compact,
     /// Check the place of a store and what is around it, without changing a store
     ///
     /// For a store that is there, and before one is made: the file system and its free space;

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod append;
+mod compact;
 mod completions;
 mod doctor;
 mod export;
@@ -9,9 +10,9 @@ mod follow;
 mod import;
 mod init;
 mod key;
+mod logs;
 mod man;
 mod metadata;
-mod pending;
 mod query;
 mod quota;
 mod settings;
@@ -20,7 +21,9 @@ mod topics;
 mod tour;
 mod verify;
 
-use crate::args::{Args, Command, EventsCommand};
+pub(crate) use topics::Kind as TopicKind;
+
+use crate::args::{Args, Command, EventsCommand, LogsCommand};
 use crate::exit::Failure;
 use crate::store::Place;
 use std::process::ExitCode;
@@ -32,10 +35,16 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
     match args.command {
         Command::Init(args) => init::run(&place, &args)?,
         Command::Tour(args) => return tour::run(&place, tour_directory, &args),
-        Command::Events(EventsCommand::Append(args)) => return append::run(&place, args),
+        Command::Events(EventsCommand::Append(args)) => {
+            return append::events::run(&place, args);
+        }
         Command::Events(EventsCommand::Get { id }) => query::get(&place, id)?,
         Command::Events(EventsCommand::Query(args)) => query::run(&place, args)?,
-        Command::Events(EventsCommand::Tail(args)) => follow::run(&place, args)?,
+        Command::Events(EventsCommand::Tail(args)) => follow::events(&place, args)?,
+        Command::Logs(LogsCommand::Append(args)) => return append::logs::run(&place, args),
+        Command::Logs(LogsCommand::Get { id }) => logs::get(&place, id)?,
+        Command::Logs(LogsCommand::Query(args)) => logs::query(&place, args)?,
+        Command::Logs(LogsCommand::Tail(args)) => follow::logs(&place, args)?,
         Command::Topics(command) => topics::run(&place, command)?,
         Command::Settings(command) => settings::run(&place, command)?,
         Command::Flags(command) => flags::run(&place, command)?,
@@ -45,6 +54,7 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Import(args) => import::run(&place, &args)?,
         Command::Verify(args) => verify::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
+        Command::Compact => compact::run(&place)?,
         Command::Doctor => doctor::run(&place, core_bytes)?,
         Command::Quota(args) => quota::run(&place, &args)?,
         Command::Man(args) => man::run(&place, &args)?,

@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 41] = [
+pub(crate) const COMMANDS: [&[&str]; 47] = [
     &[],
     &["init"],
     &["tour"],
@@ -13,6 +13,11 @@ pub(crate) const COMMANDS: [&[&str]; 41] = [
     &["events", "get"],
     &["events", "query"],
     &["events", "tail"],
+    &["logs"],
+    &["logs", "append"],
+    &["logs", "get"],
+    &["logs", "query"],
+    &["logs", "tail"],
     &["topics", "list"],
     &["topics", "describe"],
     &["settings"],
@@ -42,6 +47,7 @@ pub(crate) const COMMANDS: [&[&str]; 41] = [
     &["import"],
     &["verify"],
     &["stats"],
+    &["compact"],
     &["doctor"],
     &["quota"],
     &["man"],
@@ -302,6 +308,34 @@ fn topics_are_listed_and_described() {
 }
 
 #[test]
+fn events_and_logs_may_share_the_name_of_a_topic() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "both"], &records("r", 3)).ok();
+    home.run(&["logs", "append", "--topic", "both"], "a\nb\n").ok();
+    home.run(&["logs", "append", "--topic", "lines"], "c\n").ok();
+    let names = |args: &[&str]| {
+        let topics = home.json(args);
+        let name = |topic: &serde_json::Value| {
+            format!("{} {} {}", topic["topic"], topic["kind"], topic["count"]).replace('"', "")
+        };
+        topics.iter().map(name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["topics", "list"]), ["both events 3", "both logs 2", "lines logs 1"]);
+    assert_eq!(names(&["topics", "list", "--kind", "logs"]), ["both logs 2", "lines logs 1"]);
+    assert_eq!(names(&["topics", "describe", "both"]), ["both events 3", "both logs 2"]);
+    assert_eq!(names(&["topics", "describe", "both", "--kind", "logs"]), ["both logs 2"]);
+    let text = home.run(&["topics", "describe", "both"], "").ok().out;
+    assert!(text.contains("events         3\n") && text.contains("logs           2\n"), "{text}");
+    home.run(&["topics", "describe", "lines", "--kind", "events"], "").code(3);
+    home.run(&["topics", "list", "--kind", "blobs"], "").code(2);
+    let stats = home.json(&["stats"]);
+    let kinds: Vec<_> = stats[1..].iter().map(|line| line["topic"]["kind"].as_str()).collect();
+    assert_eq!(kinds, [Some("events"), Some("logs"), Some("logs")]);
+    let text = home.run(&["stats"], "").ok().out;
+    assert!(text.contains("logs_shard_1") && text.contains(" logs "), "{text}");
+}
+
+#[test]
 fn damage_is_told_from_a_wrong_key() {
     let home = Home::new();
     for name in ["keyring.0", "keyring.1"] {
@@ -363,6 +397,28 @@ fn the_limit_of_a_store_is_shown_and_changed() {
         home.run(&["quota", wrong], "").code(2);
     }
     run(home.bare(&["--dir", "absent", "quota"]), b"").code(3);
+}
+
+#[test]
+fn a_compacted_store_is_smaller_and_holds_the_same() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 8000)).ok();
+    let before = home.json(&["events", "query"]);
+    let report = home.json(&["compact"]).remove(0);
+    let bytes = |name: &str| report[name].as_u64().unwrap();
+    assert!(bytes("after_bytes") < bytes("before_bytes"), "{report}");
+    assert_eq!(report["databases"][0]["database"], "system");
+    assert_eq!(home.json(&["events", "query"]), before);
+    home.run(&["verify"], "").ok();
+    let again = home.run(&["compact"], "").ok().out;
+    assert!(again.starts_with("database "), "{again}");
+    assert!(again.lines().last().unwrap().starts_with("all "), "{again}");
+    run(home.bare(&["--dir", "absent", "compact"]), b"").code(3);
+    let mut writer = home.start(&["--json", "events", "append", "--topic", "t"]);
+    writer.write(&records("late", 1));
+    writer.line();
+    home.run(&["--wait", "0", "compact"], "").code(6);
+    writer.finish().ok();
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod commands;
 mod doctor;
 mod key_files;
 mod kill;
+mod logs;
 mod man;
 mod processes;
 mod settings;

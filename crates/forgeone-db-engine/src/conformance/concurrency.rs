@@ -202,7 +202,7 @@ pub(super) async fn databases(harness: &dyn Harness) -> Checked {
 }
 
 /// Polls a future at most `polls` times and drops it; says whether it completed.
-fn poll_and_drop<T>(future: impl Future<Output = T>, polls: u32) -> bool {
+pub(super) fn poll_and_drop<T>(future: impl Future<Output = T>, polls: u32) -> bool {
     let mut future = Box::pin(future);
     let mut context = Context::from_waker(Waker::noop());
     (0..polls).any(|_| future.as_mut().poll(&mut context).is_ready())

@@ -5,7 +5,7 @@ use super::{Checked, Harness};
 use crate::contract::{Batch, DatabaseName, KeyRange};
 
 /// Bytes that no engine compresses away: the top bytes of a linear congruential sequence.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(super) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let next = || {
         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
@@ -15,7 +15,7 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-async fn allocated(subject: &Subject, database: &DatabaseName) -> Result<u64, String> {
+pub(super) async fn allocated(subject: &Subject, database: &DatabaseName) -> Result<u64, String> {
     let usage = subject.engine.usage(database).await;
     Ok(usage.map_err(|error| format!("usage failed: {error:?}"))?.allocated_bytes)
 }

@@ -24,7 +24,8 @@ async fn all_closed((subject, database, table): &(Subject, DatabaseName, TableNa
     let batch = puts(database, table, &[(b"a", b"2")]);
     expect_error(engine.commit(batch, Durability::None).await, SHUTDOWN)?;
     expect_error(engine.commit(Batch::new(database.clone()), Durability::None).await, SHUTDOWN)?;
-    expect_error(engine.usage(database).await, SHUTDOWN)
+    expect_error(engine.usage(database).await, SHUTDOWN)?;
+    expect_error(engine.compact(database).await, SHUTDOWN)
 }
 
 pub(super) async fn closed(harness: &dyn Harness) -> Checked {
@@ -55,11 +56,13 @@ pub(super) async fn late(harness: &dyn Harness) -> Checked {
     let read = engine.read(database, Read::get(table, "a"));
     let commit = engine.commit(batch, Durability::None);
     let usage = engine.usage(database);
+    let compact = engine.compact(database);
     // An engine may begin at the call, and then close waits for it: joined, so that it can.
     let closing: Late<'_> = engine.close();
     let read: Late<'_> = Box::pin(async { read.await.map(drop) });
     let usage: Late<'_> = Box::pin(async { usage.await.map(drop) });
-    for (call, result) in join_all(vec![closing, read, commit, usage]).await.into_iter().enumerate()
+    for (call, result) in
+        join_all(vec![closing, read, commit, usage, compact]).await.into_iter().enumerate()
     {
         match result {
             Ok(()) => {}

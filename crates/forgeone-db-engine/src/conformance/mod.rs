@@ -32,6 +32,7 @@
 
 mod batches;
 mod capabilities;
+mod compaction;
 mod concurrency;
 mod conditions;
 mod durability;
@@ -193,6 +194,14 @@ cases! {
     "usage is nothing before and something after a write" => isolation::usage_grows,
     "usage does not shrink as entries are added" => isolation::usage_monotone,
     "usage of one database leaves out the others" => isolation::usage_apart,
+
+    "compaction changes no entry" => compaction::no_entry,
+    "compaction does not grow a database" => compaction::no_growth,
+    "compaction of a database that was never written does nothing" => compaction::unknown_database,
+    "compaction leaves a database as durable as it was" => compaction::durable,
+    "compaction of one database leaves the others alone" => compaction::apart,
+    "reads and commits beside a compaction see each commit whole" => compaction::beside,
+    "a dropped compaction leaves every entry" => compaction::dropped,
 
     "sixteen committers with conditions make one order" => concurrency::committers_apart,
     "sixteen committers taking turns make one order" => concurrency::committers_by_turns,

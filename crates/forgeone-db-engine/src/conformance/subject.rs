@@ -96,6 +96,16 @@ impl Subject {
         }
     }
 
+    /// Compacts, through the writer if the engine must refuse.
+    pub(super) async fn compact(&self, database: &DatabaseName) -> Result<()> {
+        let Some(writer) = &self.writer else { return self.engine.compact(database).await };
+        match self.engine.compact(database).await {
+            Ok(()) => Err(Error::new(ErrorKind::Internal, "an engine said to refuse compacted")),
+            Err(error) if error.kind() == ErrorKind::Unsupported => writer.compact(database).await,
+            Err(error) => Err(error),
+        }
+    }
+
     /// Commits without durability, which must succeed.
     pub(super) async fn apply(&self, batch: Batch) -> Checked {
         self.apply_with(batch, Durability::None).await

@@ -1,7 +1,8 @@
 //! The engine contract: opaque bytes in few, large operations.
 //!
 //! Absent on purpose: transactions held by a caller, typed values, engine-wide listings, and any
-//! default method. See `docs/adr/0001-engine-contract.md`.
+//! default method but that of `compact`, which an engine without free space has no use for. See
+//! `docs/adr/0001-engine-contract.md`.
 
 mod batch;
 mod capability;
@@ -97,6 +98,25 @@ pub trait Engine: Debug + Display + MaybeSend + MaybeSync + 'static {
     /// The bytes that `database` occupies, and what is left to it. All zero for one that was never
     /// written to, except `available_bytes`.
     fn usage(&self, database: &DatabaseName) -> BoxFuture<'_, Result<Usage>>;
+
+    /// Gives free space inside `database` back to the medium below, as far as the engine can. No
+    /// entry changes, and [`usage`](Self::usage) does not grow by it. Nothing happens to a database
+    /// that was never written to. A crash at any moment, or a dropped future, loses nothing.
+    ///
+    /// May take as long as rewriting the database does. Calls on this database may wait meanwhile,
+    /// those on others do not.
+    ///
+    /// As provided, for engines that keep no free space: does nothing, and fails where `usage` does.
+    ///
+    /// # Errors
+    /// `Unavailable` (`Rejected`) while others use the database in a way that forbids it: try again;
+    /// `Unsupported` on a handle that only reads; `Full`, `Closed`. As with a commit, a failure
+    /// after the first byte may have been written has outcome `Unknown`; what is not known is
+    /// whether space was given back, never an entry.
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let usage = self.usage(database);
+        Box::pin(async move { usage.await.map(drop) })
+    }
 
     /// Releases what the engine holds: files, locks, connections. Waits for calls in progress.
     /// Every later call, a second `close` excepted, is `Closed(Shutdown)`.

@@ -32,6 +32,10 @@ macro_rules! forward {
                 (**self).usage(database)
             }
 
+            fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+                (**self).compact(database)
+            }
+
             fn close(&self) -> BoxFuture<'_, Result<()>> {
                 (**self).close()
             }

@@ -26,6 +26,8 @@ pub struct CallCounts {
     pub commits: u64,
     /// Calls of `usage`.
     pub usages: u64,
+    /// Calls of `compact`.
+    pub compactions: u64,
 }
 
 /// Fails calls after a [`FaultPlan`], and bends answers with a hook. With an empty plan and no hook
@@ -99,10 +101,8 @@ struct Hit {
 impl Hit {
     fn error(&self, op: &'static str, database: &DatabaseName) -> Error {
         let outcome = match self.target {
-            Target::Commit(CommitFault::UnknownNotApplied | CommitFault::UnknownApplied) => {
-                Outcome::Unknown
-            }
-            _ => Outcome::Rejected,
+            Target::Read | Target::Usage => Outcome::Rejected,
+            Target::Commit(fault) | Target::Compact(fault) => fault.outcome(),
         };
         Error::new(self.kind, "an injected fault")
             .with_op(op)
@@ -160,6 +160,21 @@ impl<E: Engine> Engine for FaultyEngine<E> {
                 return Err(hit.error("usage", &database));
             }
             self.inner.usage(&database).await
+        })
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            lock(&self.state).counts.compactions += 1;
+            let Some(hit) = self.next(|target| matches!(target, Target::Compact(_)), &database)
+            else {
+                return self.inner.compact(&database).await;
+            };
+            if hit.target == Target::Compact(CommitFault::UnknownApplied) {
+                self.inner.compact(&database).await?;
+            }
+            Err(hit.error("compact", &database))
         })
     }
 

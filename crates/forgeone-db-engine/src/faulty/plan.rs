@@ -3,7 +3,7 @@
 //! Absent on purpose: chance. A plan and a sequence of calls give the same failures every time.
 
 use crate::contract::DatabaseName;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Outcome};
 
 /// Whether a fault happens at one call or from that call on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,16 +14,25 @@ pub enum Repeat {
     Forever,
 }
 
-/// What a failed commit leaves behind, and what its error says.
+/// What a failed commit or compaction leaves behind, and what its error says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitFault {
     /// Nothing is applied; the outcome is `Rejected`.
     Before,
     /// Nothing is applied; the outcome is `Unknown`.
     UnknownNotApplied,
-    /// The batch is applied; the outcome is `Unknown`. If the inner engine refuses the batch, its
-    /// own error is returned.
+    /// The batch is applied, or the database compacted; the outcome is `Unknown`. If the inner
+    /// engine refuses, its own error is returned.
     UnknownApplied,
+}
+
+impl CommitFault {
+    pub(super) const fn outcome(self) -> Outcome {
+        match self {
+            Self::Before => Outcome::Rejected,
+            Self::UnknownNotApplied | Self::UnknownApplied => Outcome::Unknown,
+        }
+    }
 }
 
 /// The calls that a fault can hit.
@@ -32,6 +41,7 @@ pub(super) enum Target {
     Read,
     Commit(CommitFault),
     Usage,
+    Compact(CommitFault),
 }
 
 #[derive(Debug, Clone)]
@@ -87,6 +97,18 @@ impl FaultPlan {
     #[must_use]
     pub fn fail_usage(self, at: u64, repeat: Repeat, kind: ErrorKind) -> Self {
         self.fail(Target::Usage, at, repeat, kind)
+    }
+
+    /// Fails the `at`-th compaction with `kind`, leaving behind what `fault` says.
+    #[must_use]
+    pub fn fail_compact(
+        self,
+        at: u64,
+        repeat: Repeat,
+        kind: ErrorKind,
+        fault: CommitFault,
+    ) -> Self {
+        self.fail(Target::Compact(fault), at, repeat, kind)
     }
 
     /// Limits the fault added last to calls on `database`, and counts only those.

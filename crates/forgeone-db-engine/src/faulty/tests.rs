@@ -65,6 +65,21 @@ fn a_failed_commit_leaves_what_the_plan_says() {
 }
 
 #[test]
+fn a_compaction_fails_as_the_plan_says() {
+    let plan = FaultPlan::new()
+        .fail_compact(2, Repeat::Forever, ErrorKind::Full, CommitFault::UnknownNotApplied)
+        .in_database(&database("a"));
+    let engine = Engine::new(MemoryEngine::new(), plan);
+    block_on(engine.compact(&database("a"))).unwrap();
+    for _ in 0..2 {
+        let error = block_on(engine.compact(&database("a"))).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Full, Outcome::Unknown));
+    }
+    block_on(engine.compact(&database("b"))).unwrap();
+    assert_eq!(engine.counts().compactions, 4);
+}
+
+#[test]
 fn a_fault_of_one_database_spares_the_others() {
     let plan = FaultPlan::new()
         .fail_commit(1, Repeat::Forever, ErrorKind::Unavailable, CommitFault::Before)

@@ -134,6 +134,14 @@ impl Engine for MemoryEngine {
         })
     }
 
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        // Nothing to do: what is deleted is given back at once.
+        Box::pin(
+            async move { self.check_open().map_err(|error| named(error, "compact", &database)) },
+        )
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let calls_done = self.databases.write().unwrap_or_else(PoisonError::into_inner);

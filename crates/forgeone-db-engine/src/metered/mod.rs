@@ -44,6 +44,8 @@ pub struct DatabaseCounts {
     pub commits: u64,
     /// Commits that failed, conflicts and refused requests included.
     pub commits_failed: u64,
+    /// Compactions that succeeded.
+    pub compactions: u64,
 }
 
 /// Everything counted so far, as plain data.
@@ -250,6 +252,15 @@ impl<E: Engine> Engine for MeteredEngine<E> {
 
     fn usage(&self, database: &DatabaseName) -> BoxFuture<'_, Result<Usage>> {
         self.inner.usage(database)
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            self.inner.compact(&database).await?;
+            lock(&self.state).metering.databases.entry(database).or_default().compactions += 1;
+            Ok(())
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

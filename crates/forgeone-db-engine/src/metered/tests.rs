@@ -34,6 +34,7 @@ fn every_call_is_counted_where_it_belongs() {
         bytes_max: 100,
     };
     block_on(engine.read(&database, scan)).unwrap();
+    block_on(engine.compact(&database)).unwrap();
 
     let metering = engine.snapshot();
     assert_eq!(
@@ -62,7 +63,7 @@ fn every_call_is_counted_where_it_belongs() {
             ..TableCounts::default()
         }
     );
-    let commits = DatabaseCounts { commits: 1, commits_failed: 1 };
+    let commits = DatabaseCounts { commits: 1, commits_failed: 1, compactions: 1 };
     assert_eq!(metering.database(&database), commits);
     let touch = |table: &TableName| Touch { database: database.clone(), table: table.clone() };
     assert_eq!(engine.read_log(), [touch(&topics), touch(&events)], "the newest two of three");

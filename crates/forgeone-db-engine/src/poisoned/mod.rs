@@ -14,17 +14,18 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Poisons a database when a commit to it fails with outcome `Unknown`, or when the inner engine
-/// panics in any call about it.
+/// Poisons a database when a commit to it, or its compaction, fails with outcome `Unknown`, or when
+/// the inner engine panics in any call about it.
 ///
 /// From then on, for that database alone:
-/// - every later commit is `Closed(Poisoned)` with outcome `Rejected`, and does not reach the inner
-///   engine;
+/// - every later commit or compaction is `Closed(Poisoned)` with outcome `Rejected`, and does not
+///   reach the inner engine;
 /// - a commit already in flight that the inner engine still reports as done is `Closed(Poisoned)`
 ///   with outcome `Unknown`: a poisoned database acknowledges nothing;
 /// - reads and `usage` pass through.
 ///
-/// A panic in the inner engine becomes `Internal`, of outcome `Unknown` for commits. On WebAssembly
+/// A panic in the inner engine becomes `Internal`, of outcome `Unknown` for commits and
+/// compactions. On WebAssembly
 /// and wherever panics abort, nothing can be caught.
 #[derive(Debug)]
 pub struct PoisonedEngine<E> {
@@ -71,10 +72,30 @@ impl<E: Engine> PoisonedEngine<E> {
             return Err(shutdown());
         }
         batch.check(durability, &self.capability)?;
+        self.write_guarded(
+            database,
+            Box::pin(async move { self.inner.commit(batch, durability).await }),
+        )
+        .await
+    }
+
+    async fn compact_guarded(&self, database: &DatabaseName) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(shutdown());
+        }
+        let call = Box::pin(async move { self.inner.compact(database).await });
+        self.write_guarded(database, call).await
+    }
+
+    /// Makes a call that may write, unless the database is poisoned.
+    async fn write_guarded(
+        &self,
+        database: &DatabaseName,
+        call: BoxFuture<'_, Result<()>>,
+    ) -> Result<()> {
         if self.is_poisoned(database) {
             return Err(refused());
         }
-        let call = Box::pin(async move { self.inner.commit(batch, durability).await });
         let result = catch_panic(call).await;
         let result = result.unwrap_or_else(|text| {
             self.poison(database);
@@ -96,6 +117,14 @@ fn refused() -> Error {
         ErrorKind::Closed(ClosedReason::Poisoned),
         "a write to this database failed earlier with an unknown outcome; reopen the store",
     )
+}
+
+/// Says of an error which call it ended, and in which database unless the engine has said so.
+fn named(error: Error, op: &'static str, database: &DatabaseName) -> Error {
+    match error.get("database") {
+        Some(_) => error.with_op(op),
+        None => error.with_op(op).with("database", database),
+    }
 }
 
 fn panicked(text: &str) -> Error {
@@ -124,10 +153,7 @@ impl<E: Engine> Engine for PoisonedEngine<E> {
         Box::pin(async move {
             let database = batch.database().clone();
             let result = self.commit_guarded(&database, batch, durability).await;
-            result.map_err(|error| match error.get("database") {
-                Some(_) => error.with_op("commit"),
-                None => error.with_op("commit").with("database", &database),
-            })
+            result.map_err(|error| named(error, "commit", &database))
         })
     }
 
@@ -140,6 +166,14 @@ impl<E: Engine> Engine for PoisonedEngine<E> {
                 self.poison(&database);
                 Err(panicked(&text).with_op("usage").with("database", &database))
             })
+        })
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            let result = self.compact_guarded(&database).await;
+            result.map_err(|error| named(error, "compact", &database))
         })
     }
 

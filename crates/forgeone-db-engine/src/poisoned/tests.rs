@@ -63,6 +63,30 @@ fn an_unknown_outcome_poisons_its_database_alone() {
     }
 }
 
+fn compact(engine: &impl Engine, name: &str) -> Result<()> {
+    block_on(engine.compact(&database(name)))
+}
+
+#[test]
+fn a_compaction_of_unknown_outcome_poisons_and_a_poisoned_database_is_not_compacted() {
+    let plan = FaultPlan::new()
+        .fail_compact(1, Repeat::Once, ErrorKind::Unavailable, CommitFault::Before)
+        .fail_compact(2, Repeat::Once, ErrorKind::Full, CommitFault::UnknownApplied);
+    let engine = PoisonedEngine::new(FaultyEngine::new(MemoryEngine::new(), plan));
+    put(&engine, "a").unwrap();
+    let error = compact(&engine, "a").unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Rejected));
+    assert!(!engine.is_poisoned(&database("a")));
+    let error = compact(&engine, "a").unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Full, Outcome::Unknown));
+    for error in [put(&engine, "a").unwrap_err(), compact(&engine, "a").unwrap_err()] {
+        assert_eq!((error.kind(), error.outcome()), (POISONED, Outcome::Rejected));
+    }
+    assert_eq!(engine.inner().counts().compactions, 2, "a refused compaction went through");
+    get(&engine, "a").unwrap();
+    compact(&engine, "b").unwrap();
+}
+
 #[test]
 fn a_rejected_commit_poisons_nothing() {
     let engine = failing(CommitFault::Before);
@@ -124,6 +148,10 @@ impl Engine for Panicking {
         panic!("a page is torn")
     }
 
+    fn compact(&self, _database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        panic!("a page is torn")
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         panic!("a page is torn")
     }
@@ -144,6 +172,9 @@ fn a_panic_in_any_call_becomes_an_error_and_poisons() {
     let error = block_on(engine.usage(&database("c"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert_eq!(put(&engine, "c").unwrap_err().kind(), POISONED);
+    let error = compact(&engine, "d").unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Internal, Outcome::Unknown));
+    assert_eq!(put(&engine, "d").unwrap_err().kind(), POISONED);
     assert_eq!(block_on(engine.close()).unwrap_err().kind(), ErrorKind::Internal);
 }
 

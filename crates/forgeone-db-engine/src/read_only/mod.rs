@@ -10,8 +10,8 @@ use crate::task::shutdown;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Refuses every commit with `Unsupported` and outcome `Rejected`, an empty one too; passes all
-/// else on.
+/// Refuses every commit with `Unsupported` and outcome `Rejected`, an empty one too, and every
+/// compaction; passes all else on.
 ///
 /// A commit that the inner engine's limits forbid is `Invalid`, and one after
 /// [`close`](Engine::close) is `Closed(Shutdown)`, as on every engine. The capability is the inner
@@ -34,11 +34,18 @@ impl<E: Engine> ReadOnlyEngine<E> {
     }
 
     fn refuse(&self, batch: &Batch, durability: Durability) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(shutdown());
-        }
+        self.check_open()?;
         batch.check(durability, &self.inner.capability())?;
         Err(Error::new(ErrorKind::Unsupported, "this handle is read-only and takes no commits"))
+    }
+
+    fn refuse_compaction(&self) -> Result<()> {
+        self.check_open()?;
+        Err(Error::new(ErrorKind::Unsupported, "this handle is read-only and compacts nothing"))
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(shutdown()) } else { Ok(()) }
     }
 }
 
@@ -61,6 +68,14 @@ impl<E: Engine> Engine for ReadOnlyEngine<E> {
 
     fn usage(&self, database: &DatabaseName) -> BoxFuture<'_, Result<Usage>> {
         self.inner.usage(database)
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            self.refuse_compaction()
+                .map_err(|error| error.with_op("compact").with("database", &database))
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

@@ -19,6 +19,8 @@ fn every_commit_is_refused_and_says_why() {
         assert!(error.to_string().contains("read-only"), "{error}");
         assert_eq!(error.get("database"), Some("system"));
     }
+    let error = block_on(engine.compact(&database)).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unsupported, Outcome::Rejected));
     assert_eq!(block_on(engine.inner().usage(&database)).unwrap().allocated_bytes, 0);
     block_on(engine.close()).unwrap();
     let error = block_on(engine.commit(put, Durability::None)).unwrap_err();

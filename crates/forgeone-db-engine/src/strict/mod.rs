@@ -43,6 +43,8 @@ pub enum Call<'a> {
     Commit(&'a Batch, Durability),
     /// A call of `usage`.
     Usage(&'a DatabaseName),
+    /// A call of `compact`.
+    Compact(&'a DatabaseName),
 }
 
 /// A hook that plays the concurrent writer: it sees the call that is about to happen, and returns
@@ -194,6 +196,17 @@ impl<E: Engine> Engine for StrictEngine<E> {
             let _call = self.gate.enter().ok_or_else(shutdown)?;
             self.before(Call::Usage(&database)).await?;
             let result = self.inner.usage(&database).await;
+            yield_once().await;
+            result
+        })
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            let _call = self.gate.enter().ok_or_else(shutdown)?;
+            self.before(Call::Compact(&database)).await?;
+            let result = self.inner.compact(&database).await;
             yield_once().await;
             result
         })

@@ -145,7 +145,7 @@ fn a_hook_changes_the_data_between_calls() {
             Call::Read(..) if calls == 1 => batch.put(&table(), vec![1], "replaced"),
             Call::Read(..) => batch.delete(&table(), vec![1]),
             Call::Commit(..) => batch.require_absent(&table(), vec![2]),
-            Call::Usage(_) => batch.put(&table(), "", ""),
+            Call::Usage(_) | Call::Compact(_) => batch.put(&table(), "", ""),
         };
         vec![batch]
     });

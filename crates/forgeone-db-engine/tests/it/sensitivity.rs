@@ -13,6 +13,7 @@ use forgeone_db_engine::{
 use futures::executor::block_on;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Small, so that each run takes milliseconds.
 const LIMITS: Capability = Capability { range_delete_entries_max: 100, ..MINIMUM_LIMITS };
@@ -48,10 +49,16 @@ enum Flaw {
     TornReads,
     DropTearsCommit,
     NamelessDisplay,
+    CompactionLoses,
+    CompactionTears,
+    CompactionGrows,
+    CompactionCreates,
+    CompactionReachesOthers,
+    CompactionAfterClose,
 }
 
 #[derive(Debug)]
-struct Broken(MemoryEngine, Flaw);
+struct Broken(MemoryEngine, Flaw, AtomicU32);
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +196,33 @@ impl Broken {
         }
     }
 
+    async fn compact_flawed(&self, database: DatabaseName) -> Result<()> {
+        let (table, key) = (TableName::new("events")?, 8_u32.to_be_bytes().to_vec());
+        let mut batch = Batch::new(database.clone());
+        match self.1 {
+            Flaw::CompactionLoses => batch.delete(&table, key),
+            Flaw::CompactionCreates => batch.put(&TableName::new("free")?, "list", "of pages"),
+            Flaw::CompactionTears => {
+                // Moves an entry in two steps, between which a dropped future leaves nothing.
+                let read = self.0.read(&database, Read::get(&table, key.clone())).await?;
+                let Some(Some(value)) = read.into_values()?.pop() else { return Ok(()) };
+                batch.delete(&table, key.clone());
+                self.0.commit(batch, Durability::None).await?;
+                yield_now().await;
+                let mut batch = Batch::new(database);
+                batch.put(&table, key, value);
+                return self.0.commit(batch, Durability::None).await;
+            }
+            Flaw::CompactionGrows | Flaw::CompactionReachesOthers => {
+                self.2.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            Flaw::CompactionAfterClose => return Ok(()),
+            _ => return self.0.compact(&database).await,
+        };
+        self.0.commit(batch, Durability::None).await
+    }
+
     fn named(&self, database: &DatabaseName) -> DatabaseName {
         match self.1 {
             Flaw::DatabasesShared => DatabaseName::new("shared").unwrap(),
@@ -261,8 +295,14 @@ impl Engine for Broken {
             if self.1 == Flaw::UsageAlwaysSomething {
                 usage.allocated_bytes += 4096;
             }
+            // A compaction that rewrites everything beside the old and leaves both.
+            usage.allocated_bytes <<= self.2.load(Ordering::Relaxed).min(8);
             Ok(usage)
         })
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.compact_flawed(self.named(database)))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {
@@ -280,7 +320,11 @@ struct Breaks(Flaw);
 impl Harness for Breaks {
     fn fresh(&self) -> BoxFuture<'_, Result<Subject>> {
         Box::pin(async {
-            Ok(Subject::new(Arc::new(Broken(MemoryEngine::with_limits(LIMITS), self.0))))
+            Ok(Subject::new(Arc::new(Broken(
+                MemoryEngine::with_limits(LIMITS),
+                self.0,
+                AtomicU32::new(0),
+            ))))
         })
     }
 
@@ -335,6 +379,16 @@ fn flaws_of_limits_names_and_handles_are_caught() {
     caught(Flaw::CloseForgotten, "after close every call");
     caught(Flaw::SecondCloseFails, "a second close");
     caught(Flaw::NamelessDisplay, "says what it is");
+}
+
+#[test]
+fn flaws_of_compaction_are_caught() {
+    caught(Flaw::CompactionLoses, "compaction changes no entry");
+    caught(Flaw::CompactionTears, "a dropped compaction leaves every entry");
+    caught(Flaw::CompactionGrows, "compaction does not grow");
+    caught(Flaw::CompactionCreates, "compaction of a database that was never written");
+    caught(Flaw::CompactionReachesOthers, "leaves the others alone");
+    caught(Flaw::CompactionAfterClose, "after close every call");
 }
 
 struct Lying;

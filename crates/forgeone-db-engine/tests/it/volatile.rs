@@ -85,6 +85,10 @@ impl Engine for VolatileEngine {
         self.memory.usage(database)
     }
 
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        self.memory.compact(database)
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         self.memory.close()
     }

@@ -3,8 +3,10 @@
 //! Absent on purpose: what events are (`events`) and how they are kept (`stream` and below).
 
 mod check;
+mod compact;
 mod create;
 mod database;
+mod key_work;
 mod keys;
 mod open;
 mod quota;
@@ -16,7 +18,9 @@ mod stack;
 mod stats;
 mod verify;
 
+pub use compact::{CompactProgress, CompactReport, CompactedDatabase};
 pub use database::Database;
+pub use key_work::{KeyProgress, KeyRotation, PendingKeyChange, Shredded};
 pub use keys::{KeySlot, StoreKeys};
 pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};

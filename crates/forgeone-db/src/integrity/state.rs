@@ -6,7 +6,10 @@ use super::report::Ledger;
 use super::walk::{REMEDY_DATABASE, Walk};
 use crate::codec::corrupt;
 use crate::index::{Family, Index};
-use crate::stream::{Record, SUBJECT_STATE, Shard, decode_changes};
+use crate::stream::{
+    FAMILY_METADATA, FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, Layout,
+    Record, SUBJECT_STATE, Shard, decode_changes,
+};
 use forgeone_db_engine::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 /// How often a writer may seal the system database while it is walked.
 const RESTARTS_MAX: u32 = 8;
 
-/// Values by family and key. As large as the state itself: the topic directory is held in memory.
+/// Values by family and key, as far as [`remembered`]: every key of the state is held in memory.
 pub(super) type State = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
 
 /// The system database, walked.
@@ -43,7 +46,9 @@ pub(super) async fn check_system(
         }
         let whole = walk.holes.is_empty() && walk.manifest.is_some() && !walk.moved;
         let mut state = std::mem::take(&mut walk.state);
-        let folded = walk.tail_state.iter().try_for_each(|payload| fold(&mut state, payload));
+        let layout = walk.layout();
+        let folded =
+            walk.tail_state.iter().try_for_each(|payload| fold(&mut state, layout, payload));
         if let Err(error) = &folded {
             ledger.add(walk.report(error, &walk.context.tables.commits, REMEDY_DATABASE));
         }
@@ -52,20 +57,41 @@ pub(super) async fn check_system(
     }
 }
 
-fn fold(state: &mut State, payload: &[u8]) -> Result<()> {
+fn fold(state: &mut State, layout: &Layout, payload: &[u8]) -> Result<()> {
     for change in decode_changes(payload)? {
+        // What no index is compared with would not be verified at all.
+        layout.by_id(change.family)?;
         match change.value {
-            Some(value) => state.insert((change.family, change.key), value),
+            Some(value) => {
+                let value = remembered(change.family, value);
+                state.insert((change.family, change.key), value)
+            }
             None => state.remove(&(change.family, change.key)),
         };
     }
     Ok(())
 }
 
+/// What is remembered of a value: all of it where the directory is read from it, else no more than
+/// a hash, so that large settings do not fill the memory.
+fn remembered(family: u64, value: Vec<u8>) -> Vec<u8> {
+    match family {
+        FAMILY_SETTINGS | FAMILY_SETTING_VERSIONS | FAMILY_REMOVED_SETTINGS | FAMILY_METADATA
+            if value.len() > blake3::OUT_LEN =>
+        {
+            blake3::hash(&value).as_bytes().to_vec()
+        }
+        _ => value,
+    }
+}
+
 impl Walk {
     /// Takes in a sealed change of state.
     pub(super) fn fold_sealed(&mut self, sequence: u64, record: &Record, ledger: &mut Ledger<'_>) {
-        if let Err(error) = fold(&mut self.state, &record.payload) {
+        let mut state = std::mem::take(&mut self.state);
+        let folded = fold(&mut state, self.layout(), &record.payload);
+        self.state = state;
+        if let Err(error) = folded {
             let finding = self.report(&error, &self.layout().segments, REMEDY_DATABASE);
             ledger.add(finding.range(sequence, sequence));
         }
@@ -87,7 +113,10 @@ impl Walk {
         let mut pinned = self.pinned_of(family);
         loop {
             let found = match scan.next().await? {
-                Some(entry) => Some((entry.key.to_vec(), entry.value.to_vec())),
+                Some(entry) => {
+                    let value = remembered(family.id.0, entry.value.to_vec());
+                    Some((entry.key.to_vec(), value))
+                }
                 None => pinned.next(),
             };
             let wanted = expected.next().map(|((_, key), value)| (key.clone(), value.clone()));

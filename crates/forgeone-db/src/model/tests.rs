@@ -4,6 +4,7 @@
 
 mod json;
 mod limits;
+mod line_end;
 mod severity;
 mod streamable;
 mod topics;

@@ -1,4 +1,5 @@
-//! Reads off the caller's thread: a bounded pool in front of an engine whose calls block.
+//! Reads and compactions off the caller's thread: a bounded pool in front of an engine whose calls
+//! block.
 //!
 //! Absent on purpose: commits, which are made by threads of their own anyway.
 //!
@@ -92,7 +93,7 @@ struct Jobs {
     closed: bool,
 }
 
-/// An engine whose reads are made by at most `threads_max` threads of the pool.
+/// An engine whose reads and compactions are made by at most `threads_max` threads of the pool.
 pub(crate) struct PooledEngine {
     inner: Arc<dyn Engine>,
     pool: Arc<Pool>,
@@ -178,6 +179,19 @@ impl PooledEngine {
         Ok(())
     }
 
+    /// Makes a call of the engine on a thread of the pool. Dropping the future lets it run on.
+    async fn on_pool<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        // A caller that was dropped wants no answer.
+        self.submit(Box::new(move || drop(reply.send(call()))))?;
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "a call of the engine panicked"))
+        })
+    }
+
     fn stop(&self) {
         self.pool.lock().closed = true;
         self.pool.arrived.notify_all();
@@ -201,15 +215,7 @@ impl Engine for PooledEngine {
                 return self.inner.read(&database, request).await;
             }
             let inner = Arc::clone(&self.inner);
-            let (reply, answer) = oneshot::channel();
-            self.submit(Box::new(move || {
-                let result = run_blocking(inner.read(&database, request));
-                // A caller that was dropped wants no answer.
-                drop(reply.send(result));
-            }))?;
-            answer.await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Internal, "a read of the engine panicked"))
-            })
+            self.on_pool(move || run_blocking(inner.read(&database, request))).await
         })
     }
 
@@ -219,6 +225,17 @@ impl Engine for PooledEngine {
 
     fn usage(&self, database: &DatabaseName) -> BoxFuture<'_, Result<Usage>> {
         self.inner.usage(database)
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            if MAY_BLOCK.get() {
+                return self.inner.compact(&database).await;
+            }
+            let inner = Arc::clone(&self.inner);
+            self.on_pool(move || run_blocking(inner.compact(&database))).await
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<()>> {

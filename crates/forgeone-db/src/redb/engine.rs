@@ -1,5 +1,6 @@
 //! The engine itself: the contract's calls on the files of one directory.
 
+use super::compact;
 use super::directory::{StoreDirectory, StoreLock};
 use super::failure::{self, guard};
 use super::files::{Access, Files, Handle, Slot};
@@ -47,6 +48,12 @@ const CAPABILITY: Capability = Capability {
 /// memory, and see what any other process would see; they are `Unavailable` if the file needs
 /// recovery and has been closed to make room for others.
 ///
+/// # Compaction
+/// redb never makes a file smaller by itself. A compaction moves pages to the front and cuts the
+/// file, with a sync at every step. Meanwhile reads and commits of this database wait, in this
+/// process and in others; other databases go on. A reader of another process that is in the middle
+/// of a read holds it up; after two seconds of trying it is `Unavailable`.
+///
 /// # Limits
 /// Keys of 1,024 bytes, values of 128 MiB, batches of 100,000 operations and 256 MiB; 4,096
 /// entries in a page, a get and a range delete.
@@ -55,7 +62,7 @@ const CAPABILITY: Capability = Capability {
 /// may come back as data, and the layers above authenticate every value.
 #[derive(Debug)]
 pub struct RedbEngine {
-    files: Files,
+    pub(super) files: Files,
     life: RwLock<Life>,
 }
 
@@ -257,6 +264,20 @@ impl RedbEngine {
         Ok(usage)
     }
 
+    fn compact_now(&self, database: &DatabaseName) -> Result<()> {
+        let life = self.enter()?;
+        self.check_writer()?;
+        let slot = self.files.slot(database);
+        let turn = slot.lock_commits();
+        if slot.is_poisoned() {
+            return Err(failure::poisoned());
+        }
+        let compacted = compact::compact(&self.files, &slot);
+        drop(turn);
+        drop(life);
+        compacted
+    }
+
     fn close_now(&self) -> Result<()> {
         let mut life = self.life.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(*life, Life::Closed) {
@@ -322,6 +343,13 @@ impl Engine for RedbEngine {
         let database = database.clone();
         Box::pin(async move {
             self.usage_now(&database).map_err(|error| named(error, "usage", &database))
+        })
+    }
+
+    fn compact(&self, database: &DatabaseName) -> BoxFuture<'_, Result<()>> {
+        let database = database.clone();
+        Box::pin(async move {
+            self.compact_now(&database).map_err(|error| named(error, "compact", &database))
         })
     }
 

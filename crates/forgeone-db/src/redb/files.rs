@@ -2,6 +2,7 @@
 
 use super::directory::{Patience, StoreDirectory, create_fresh, in_use, open_regular, temporary};
 use super::failure::{self, from_io, guard};
+use super::timer::Timer;
 use super::{Recovery, RedbOptions};
 use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result};
 use redb::backends::FileBackend;
@@ -168,6 +169,27 @@ impl Files {
             }
         }
         Ok(Some(RwLockWriteGuard::downgrade(handle)))
+    }
+
+    /// The open file of a database, for this call alone; `None` if there is no file.
+    pub(super) fn handle_exclusive<'s>(
+        &self,
+        slot: &'s Slot,
+    ) -> Result<Option<RwLockWriteGuard<'s, Handle>>> {
+        loop {
+            if self.handle(slot)?.is_none() {
+                return Ok(None);
+            }
+            let handle = slot.lock_handle();
+            // In between it may have been closed to make room for others.
+            if !matches!(*handle, Handle::Closed) {
+                return Ok(Some(handle));
+            }
+        }
+    }
+
+    pub(super) fn timer(&self) -> &dyn Timer {
+        &*self.options.timer
     }
 
     /// Creates a database's file, empty, durable and open.

@@ -12,6 +12,7 @@
 //!   *.new                 what an interrupted creation or replacement left; ignored
 //! ```
 
+mod compact;
 mod condition;
 mod directory;
 mod engine;

@@ -400,6 +400,13 @@ impl TopicQuery {
 
     /// Goes on behind damage that was told.
     async fn pass_over(&mut self, sequence: u64, error: &Error) {
+        if error.kind() == ErrorKind::NotFound {
+            // Given up while the query ran.
+            let first = self.shard.first(self.topic.id);
+            let ascending = self.spec.order == Order::Ascending;
+            self.on_time.next = Some(first).filter(|first| ascending && *first > sequence);
+            return;
+        }
         if error.kind() != ErrorKind::Corrupt {
             return;
         }
@@ -467,7 +474,8 @@ impl TopicQuery {
                         return Ok(None);
                     };
                     let (time, sequence) = parse_late_key(&entry.key)?;
-                    if sequence <= self.spec.after || sequence > self.upto {
+                    let wanted = sequence > self.spec.after && sequence <= self.upto;
+                    if !wanted || sequence < self.shard.first(self.topic.id) {
                         continue;
                     }
                     let record = self.shard.record(self.topic.id, sequence).await?;

@@ -19,6 +19,10 @@ use std::sync::Arc;
 /// is not `1.0`. Changes of one key, by however many callers, happen one after another: each
 /// decides on what the one before it left, and callers that come together share a sync.
 ///
+/// # Limits
+/// The record of every change stays in the store, with the values of then, also when a setting is
+/// removed: nothing prunes it yet. Do not keep here what has to be forgotten.
+///
 /// # Example
 /// ```
 /// # use forgeone_db::{Database, Durability, MemoryEngine, OpenMode, StoreOptions};

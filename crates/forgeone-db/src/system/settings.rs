@@ -20,7 +20,7 @@ use std::collections::HashSet;
 pub const SETTING_VERSIONS_MAX: u64 = 1_000;
 
 /// A setting as it is now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
     /// Its key.
     pub key: String,
@@ -49,7 +49,7 @@ impl Setting {
 }
 
 /// One version of a setting.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingVersion {
     /// The setting's key.
     pub key: String,
@@ -83,7 +83,7 @@ pub struct SetOptions {
 }
 
 /// A setting to set, on its terms.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSetting {
     /// The key.
     pub key: String,

@@ -22,7 +22,7 @@ pub enum WatchFrom {
 }
 
 /// Settings that were changed together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsUpdate {
     /// The revision that made the changes. A watch behind it goes on with the next one.
     pub revision: u64,

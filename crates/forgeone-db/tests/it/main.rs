@@ -9,6 +9,7 @@
 )]
 
 mod beside;
+mod compact;
 mod contain;
 mod events;
 mod faults;
@@ -18,10 +19,13 @@ mod logs;
 mod model;
 mod opening;
 mod quota;
+mod rotation;
+mod rotation_crash;
 mod stock;
 mod strict;
 mod support;
 mod system;
+mod system_model;
 mod tamper;
 mod threads;
 mod trouble;

@@ -2,8 +2,9 @@
 
 use crate::support::{event, key, time};
 use forgeone_db::{
-    Durability, Engine as _, ErrorKind, EventMessage, EventQuery, MemoryEngine, OpenMode,
-    QueryOrder, RedbManager, Result, StartFrom, StoreOptions, TopicPattern,
+    Durability, Engine as _, ErrorKind, EventMessage, EventQuery, MemoryEngine, MetadataEntry,
+    NewSetting, OpenMode, QueryOrder, RedbManager, Result, Setting, SettingVersion, StartFrom,
+    StoreOptions, TopicPattern,
 };
 use forgeone_db_engine::{
     Batch, DatabaseName, Direction, Entry, KeyRange, Projection, Read, TableName,
@@ -12,8 +13,17 @@ use futures::FutureExt as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(crate) const TABLES: [&str; 8] =
-    ["keyring", "commits", "head", "checkpoints", "metadata", "state", "events", "event_index"];
+pub(crate) const TABLES: [&str; 9] = [
+    "keyring",
+    "commits",
+    "head",
+    "checkpoints",
+    "metadata",
+    "settings",
+    "state",
+    "events",
+    "event_index",
+];
 
 /// Where a value lies.
 pub(crate) type Place = (String, String, Vec<u8>);
@@ -92,6 +102,10 @@ pub(crate) struct Answers {
     marked: Vec<(u64, EventMessage)>,
     topics: Vec<(String, u64)>,
     by_id: Vec<Vec<(u64, EventMessage)>>,
+    settings: Vec<Setting>,
+    versions: Vec<SettingVersion>,
+    absent: Option<Setting>,
+    facts: Vec<MetadataEntry>,
 }
 
 /// Asks a store everything; `ids` are looked up one by one.
@@ -122,6 +136,10 @@ pub(crate) fn ask(store: &RedbManager, ids: &[uuid::Uuid]) -> Result<Answers> {
             .iter()
             .map(|id| Ok(store.get_event(*id)?.into_iter().map(pair).collect()))
             .collect::<Result<_>>()?,
+        settings: store.list_settings("").collect::<Result<_>>()?,
+        versions: store.setting_history("common")?.collect::<Result<_>>()?,
+        absent: store.get_setting("gone")?,
+        facts: store.list_metadata("").collect::<Result<_>>()?,
     })
 }
 
@@ -177,6 +195,21 @@ fn store_round(store: &RedbManager, ids: &mut Vec<uuid::Uuid>, count: u64) {
     }
 }
 
+/// Changes of state in a stock: the store's own, its topics', and the rounds'.
+pub(crate) const STATE_RECORDS: u64 = 1 + TOPICS.len() as u64 + 4 * 3;
+
+/// Three changes of state: one setting of all rounds, one of this round, one that comes and goes.
+fn change_state(store: &RedbManager, round: u64) {
+    let settings = [NewSetting::new("common", round), NewSetting::new(format!("s{round}"), round)];
+    store.set_settings(&settings).unwrap();
+    store.set_metadata("round", &round.to_string()).unwrap();
+    if round.is_multiple_of(2) {
+        store.remove_setting("gone", None).unwrap();
+    } else {
+        store.set_settings(&[NewSetting::new("gone", round)]).unwrap();
+    }
+}
+
 impl Stock {
     pub(crate) fn new(encrypted: bool) -> Self {
         let engine = MemoryEngine::new();
@@ -184,14 +217,18 @@ impl Stock {
         let store = RedbManager::open(create).unwrap();
         let mut ids = Vec::new();
         store_round(&store, &mut ids, 12);
+        change_state(&store, 1);
         store.seal().unwrap();
         store_round(&store, &mut ids, 2);
         let older = image(&engine, SHARDS);
         store_round(&store, &mut ids, 12);
+        change_state(&store, 2);
         store.seal().unwrap();
         store_round(&store, &mut ids, 3);
+        change_state(&store, 3);
         store.seal().unwrap();
         store_round(&store, &mut ids, 1);
+        change_state(&store, 4);
         store_round(&store, &mut ids, 2);
         let answers = ask(&store, &ids).unwrap();
         let killed = image(&engine, SHARDS);

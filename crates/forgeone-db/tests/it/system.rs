@@ -164,6 +164,14 @@ fn keys_and_values_beyond_their_limits_are_refused() {
     let written = store.set_settings(&all[..15]).unwrap();
     assert_eq!(written.len(), 15);
     assert_eq!(store.revision().unwrap(), before + 1);
+    // What is as large as a call may be is sealed, verified and read like anything else.
+    store.seal().unwrap();
+    let report = store.verify(VerifyDepth::Deep, |_| ()).unwrap();
+    assert!(report.is_sound(), "{:#?}", report.findings);
+    let mut watch = store.watch_settings("l", WatchFrom::After(before)).unwrap();
+    let update = watch.try_next().unwrap().unwrap();
+    assert_eq!((update.changes.len(), update.revision), (15, before + 1));
+    assert!(update.changes.iter().all(|change| change.value.as_ref() == Some(&largest)));
 }
 
 #[test]
@@ -633,6 +641,27 @@ fn a_watch_as_a_stream_gives_what_comes() {
         assert!(matches!(watch.next().await.unwrap().unwrap_err().kind(), ErrorKind::Closed(_)));
         assert!(watch.next().await.is_none());
     });
+}
+
+#[test]
+fn a_store_with_a_long_tail_can_be_given_more_shards() {
+    let engine = MemoryEngine::new();
+    let options = |engine: &MemoryEngine| {
+        StoreOptions::with_engine(Arc::new(engine.clone()))
+            .durability(Durability::None)
+            .mode(OpenMode::OpenOrCreate)
+            .key(key())
+    };
+    let store = RedbManager::open(options(&engine).shard_count(1)).unwrap();
+    for n in 0..300 {
+        store.set_setting("n", &json!(n), ANY).unwrap();
+    }
+    store.close().unwrap();
+    // With limits that the tail is far beyond, nobody may wait for a sealer that does not run yet.
+    let engine = engine.reopen();
+    let store = RedbManager::open(options(&engine).shard_count(2).seal_at(1 << 10, 10)).unwrap();
+    assert_eq!(store.database().shard_count(), 2);
+    assert_eq!(store.get_setting("n").unwrap().unwrap().value, json!(299));
 }
 
 #[test]

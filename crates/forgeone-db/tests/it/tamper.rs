@@ -2,7 +2,7 @@
 //! replaying and duplicating every stored value, at rest and while the store is open; every
 //! answer must then be exactly right or a typed error, and `verify` must name what reads refuse.
 
-use crate::stock::{Answers, Image, Place, Stock, ask, engine, open_and_ask};
+use crate::stock::{Answers, Image, Place, STATE_RECORDS, Stock, ask, engine, open_and_ask};
 use forgeone_db::{
     Durability, Error, ErrorKind, FindingSeverity, OpenMode, RedbManager, StoreOptions, VerifyDepth,
 };
@@ -337,7 +337,7 @@ fn verify_names_the_topic_and_the_records_that_are_damaged() {
         }
         // Everything else was still looked at.
         let lost: u64 = report.errors().map(|e| e.to_seq.unwrap() - e.from_seq.unwrap() + 1).sum();
-        assert_eq!(report.records + lost, stock.ids.len() as u64 + 5, "{report:#?}");
+        assert_eq!(report.records + lost, stock.ids.len() as u64 + STATE_RECORDS, "{report:#?}");
         let json = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<forgeone_db::VerifyReport>(&json).unwrap(), report);
     }

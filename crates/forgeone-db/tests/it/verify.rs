@@ -1,6 +1,6 @@
 //! What `verify` says of sound stores: nothing, at every depth, beside a writer and on readers.
 
-use crate::stock::Stock;
+use crate::stock::{STATE_RECORDS, Stock};
 use crate::support::{event, open, options};
 use forgeone_db::environment::{Environment as _, SystemEnvironment};
 use forgeone_db::{FindingSeverity, OpenMode, RedbManager, VerifyDepth};
@@ -23,7 +23,7 @@ fn a_sound_store_has_no_findings() {
         let store = RedbManager::open(stock.options(&stock.closed)).unwrap();
         let report = store.verify(VerifyDepth::Deep, |_| ()).unwrap();
         assert!(report.findings.is_empty(), "{:#?}", report.findings);
-        assert_eq!(report.records, stock.ids.len() as u64 + 5);
+        assert_eq!(report.records, stock.ids.len() as u64 + STATE_RECORDS);
         assert_eq!(report.topics, 4);
         assert!(report.runs >= 8 && report.segments >= 5, "{report:?}");
     }

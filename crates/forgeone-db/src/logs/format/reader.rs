@@ -219,8 +219,13 @@ impl LineReader {
             return Err(self.not_json("it is not UTF-8", column).with_source(error));
         }
         json::read(line, &self.calendar).map_err(|error| {
-            let what = if error.is_data() { "it is another value" } else { "it cannot be read" };
-            self.not_json(what, error.column()).with_source(error)
+            let column = error.column();
+            if error.is_data() {
+                // Without the source: it would quote the value.
+                self.not_json("it is another value", column)
+            } else {
+                self.not_json("it cannot be read", column).with_source(error)
+            }
         })
     }
 

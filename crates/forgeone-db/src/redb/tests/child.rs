@@ -81,7 +81,7 @@ pub(super) fn say(what: &str) {
     println!("\nSAYS {what}");
 }
 
-fn wait_for_release() {
+pub(super) fn wait_for_release() {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
@@ -130,6 +130,8 @@ fn child_process() {
             wait_for_release();
             say("done");
         }
+        "compact" => super::compact::compact_endlessly(&place),
+        "restless" => super::compact::read_restlessly(&place),
         "full" => super::full::fill(&place),
         "recoverer" => {
             let directory = StoreDirectory::open(&place).unwrap();

@@ -4,6 +4,7 @@
 //! every call must be right or fail with a typed error.
 
 mod child;
+mod compact;
 mod conformance;
 mod crash;
 mod damage;

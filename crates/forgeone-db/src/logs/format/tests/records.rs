@@ -88,7 +88,7 @@ fn what_is_not_quite_json_is_another_line() {
 
 #[test]
 fn in_json_mode_another_line_is_an_error_that_names_it_and_stays() {
-    let bad: [&[u8]; 5] = [b"text", b"", b"[1]", b"{\"a\":1", b"{\"a\":\"\xff\"}"];
+    let bad: [&[u8]; 6] = [b"text", b"", b"[1]", b"\"a secret\"", b"{\"a\":1", b"{\"a\":\"\xff\"}"];
     for bad in bad {
         let mut reader = LineReader::new(in_mode(FormatMode::Json));
         reader.push(b"{\"level\":\"warn\"}\r\n");
@@ -99,6 +99,7 @@ fn in_json_mode_another_line_is_an_error_that_names_it_and_stays() {
             let error = reader.next().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid);
             let text = error.to_string();
+            assert!(!format!("{error:?}").contains("a secret"), "{error:?}");
             assert!(text.contains("line=2") || text.contains("line: 2"), "{text}");
         }
     }
