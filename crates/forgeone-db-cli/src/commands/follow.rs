@@ -1,11 +1,11 @@
 //! `events tail` and `logs tail`: records in the order they were stored, and those to come.
 
 use crate::args::{LogsTailArgs, TailArgs};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
+use crate::interrupt::interruption;
 use crate::output::{Output, Reader};
 use crate::store::Place;
 use forgeone_db::{Error, ErrorKind, StartFrom};
-use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::{FutureExt as _, Stream, StreamExt as _};
@@ -81,20 +81,12 @@ fn print<T>(
 }
 
 /// Prints records until an interruption; flushes whenever there is nothing to print at once.
-fn follow<T>(
+pub(super) fn follow<T>(
     mut records: impl Stream<Item = Found<T>> + Unpin,
     output: &mut Output,
     mut one: impl FnMut(&mut Output, &T) -> Result<Reader, Failure>,
 ) -> Result<(), Failure> {
-    let (interrupt, mut interrupted) = oneshot::channel();
-    let mut interrupt = Some(interrupt);
-    ctrlc::set_handler(move || {
-        if let Some(interrupt) = interrupt.take() {
-            // Whoever was to be told has ended already.
-            let _: Result<(), ()> = interrupt.send(());
-        }
-    })
-    .map_err(|error| Failure::new(Exit::Failure, format!("signals cannot be handled: {error}")))?;
+    let mut interrupted = interruption()?;
     loop {
         let next = if let Some(next) = records.next().now_or_never() {
             next
