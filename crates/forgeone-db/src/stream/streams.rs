@@ -405,7 +405,7 @@ fn info(topic: &Topic, shard: &Shard) -> TopicInfo {
     let state = shard.state();
     let segments = state.manifest.segments_of(topic.id);
     let (last_seq, time_max) = state.end_of(topic.id);
-    let first_seq = segments.first().map_or(1, |segment| segment.first);
+    let first_seq = state.manifest.first(topic.id);
     TopicInfo {
         topic: topic.name.clone(),
         shard: topic.shard,
