@@ -11,10 +11,10 @@ mod store;
 mod topics;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
-pub(crate) use keys::KeyCommand;
+pub(crate) use keys::{KeyCommand, RotateArgs};
 pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, LogsTailArgs};
 pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
-pub(crate) use topics::TopicsCommand;
+pub(crate) use topics::{ShredArgs, TopicsCommand};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -121,10 +121,10 @@ pub(crate) enum Command {
     /// Store log lines, find them by what they say, and get them back byte for byte
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Logs(LogsCommand),
-    /// List the topics of events and logs, and describe one
+    /// List the topics of events and logs, describe one, and destroy what one holds
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
-    /// List, add and remove the keys that open the store
+    /// List, add, remove and replace the keys that open the store, and those inside it
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Key(KeyCommand),
     /// Verify that the store is what was written

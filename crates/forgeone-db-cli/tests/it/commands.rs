@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 24] = [
+pub(crate) const COMMANDS: [&[&str]; 26] = [
     &[],
     &["init"],
     &["tour"],
@@ -20,9 +20,11 @@ pub(crate) const COMMANDS: [&[&str]; 24] = [
     &["logs", "tail"],
     &["topics", "list"],
     &["topics", "describe"],
+    &["topics", "shred"],
     &["key", "list"],
     &["key", "add"],
     &["key", "remove"],
+    &["key", "rotate"],
     &["verify"],
     &["stats"],
     &["doctor"],
