@@ -3,7 +3,7 @@
 use crate::args::{LogsTailArgs, TailArgs};
 use crate::exit::Failure;
 use crate::interrupt::interruption;
-use crate::output::{Output, Reader};
+use crate::output::{Output, Reader, say};
 use crate::store::Place;
 use forgeone_db::{Error, ErrorKind, StartFrom};
 use futures::executor::block_on;
@@ -66,6 +66,7 @@ fn print<T>(
     while let Some(record) = block_on(records.next()) {
         let record = match record {
             Ok(record) => record,
+            Err(error) if tell_gap(&error) => continue,
             Err(error) => {
                 // What was found before the damage is worth having.
                 output.flush()?;
@@ -78,6 +79,20 @@ fn print<T>(
     }
     output.flush()?;
     Ok(())
+}
+
+/// Says what is missing on purpose, if that is what the error is about; the records behind it come
+/// next.
+fn tell_gap(error: &Error) -> bool {
+    let gap = (error.get("topic"), error.get("from"), error.get("to"), error.get("reason"));
+    let (ErrorKind::NotFound, (Some(topic), Some(from), Some(to), Some(reason))) =
+        (error.kind(), gap)
+    else {
+        return false;
+    };
+    let at = error.get("shredded_at").map_or_else(String::new, |at| format!(" at {at}"));
+    say(format_args!("gap: {from} to {to} of topic {topic} were {reason}{at}"));
+    true
 }
 
 /// Prints records until an interruption; flushes whenever there is nothing to print at once.
@@ -99,8 +114,13 @@ pub(super) fn follow<T>(
                 Either::Right(_) => return Ok(()),
             }
         };
-        let Some(record) = next.transpose()? else { break };
-        if one(output, &record)? == Reader::Gone {
+        let gone = match next {
+            None => break,
+            Some(Ok(record)) => one(output, &record)? == Reader::Gone,
+            Some(Err(error)) if tell_gap(&error) => false,
+            Some(Err(error)) => return Err(error.into()),
+        };
+        if gone {
             return Ok(());
         }
         if matches!(interrupted.try_recv(), Ok(Some(()))) {
