@@ -64,6 +64,11 @@ const LONGER_SUITES: &[Step] = &[
         env: &[("FORGEONE_DB_KILLS", "200")],
     },
     Step {
+        name: "a change of keys may be killed at any moment, 100 kills of each kind",
+        args: &["test", "--package", "forgeone-db", "--test", "it", "--locked", "rotation_crash"],
+        env: &[("FORGEONE_DB_KILLS", "100")],
+    },
+    Step {
         name: "example first_store",
         args: &["run", "--package", "forgeone-db", "--locked", "--example", "first_store"],
         env: &[],
@@ -81,6 +86,11 @@ const LONGER_SUITES: &[Step] = &[
     Step {
         name: "example find",
         args: &["run", "--package", "forgeone-db", "--locked", "--example", "find"],
+        env: &[],
+    },
+    Step {
+        name: "example own_logs",
+        args: &["run", "--package", "forgeone-db-tracing", "--locked", "--example", "own_logs"],
         env: &[],
     },
     Step {

@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Lines of `search`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) search_lines: usize,
+    /// Keys of `settings`.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) settings: usize,
     /// Folder of log files for `loghub`, `logs` and `search`.
     #[arg(long, default_value = "../shared/data/loghub")]
     pub(crate) loghub: PathBuf,
@@ -73,6 +76,8 @@ pub(crate) enum Workload {
     Search,
     /// Memory of a long ingest, and how long opening takes afterwards.
     Memory,
+    /// Very many settings: loading, pages, single ones.
+    Settings,
 }
 
 impl Workload {
@@ -85,6 +90,7 @@ impl Workload {
             Self::Logs => "logs",
             Self::Search => "search",
             Self::Memory => "memory",
+            Self::Settings => "settings",
         }
     }
 }
@@ -99,6 +105,7 @@ impl Args {
             self.log_lines = self.log_lines.min(40_000);
             self.search_lines = self.search_lines.min(40_000);
             self.memory_events = self.memory_events.min(200_000);
+            self.settings = self.settings.min(20_000);
         }
         self.rounds = self.rounds.max(1);
         self

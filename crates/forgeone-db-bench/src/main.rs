@@ -65,6 +65,7 @@ fn run(args: &Args) -> Result<bool> {
             Workload::Logs => workloads::logs::run(args, &mut report)?,
             Workload::Search => workloads::search::run(args, &mut report)?,
             Workload::Memory => workloads::memory::run(args, &mut report)?,
+            Workload::Settings => workloads::settings::run(args, &mut report)?,
         }
     }
     println!("\n{}", report.markdown());

@@ -156,7 +156,7 @@ fn record(topic: Option<&str>, line: &[u8]) -> Result<NewEvent, String> {
 }
 
 /// Says what is wrong with the JSON and where, but not what it says: error texts end up in logs.
-fn explain(error: &serde_json::Error) -> String {
+pub(crate) fn explain(error: &serde_json::Error) -> String {
     let column = error.column();
     let text = error.to_string();
     let text = text.split_once(" at line ").map_or(text.as_str(), |(text, _)| text);

@@ -166,6 +166,6 @@ pub(crate) fn discard_key_file(path: &Path) {
 }
 
 /// The directory in which `path` lies.
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

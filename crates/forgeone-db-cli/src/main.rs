@@ -13,11 +13,15 @@ mod commands;
 mod exit;
 mod hints;
 mod input;
+mod interrupt;
 mod key_file;
+mod new_file;
 mod output;
 mod progress;
 mod store;
 mod time;
+mod transfer;
+mod value;
 
 use clap::Parser as _;
 use std::process::ExitCode;

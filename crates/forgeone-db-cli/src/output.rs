@@ -2,7 +2,7 @@
 //! error.
 
 use crate::exit::Failure;
-use forgeone_db::StoredEvent;
+use forgeone_db::{StoredEvent, StoredLogEntry};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::io::{self, BufWriter, StdoutLock, Write as _};
@@ -13,6 +13,16 @@ use std::path::Path;
 pub(crate) enum Format {
     Text,
     Json,
+}
+
+/// How a log entry is printed where no JSON is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogShape {
+    /// A line for people and grep, with control characters escaped
+    #[default]
+    Text,
+    /// The bytes of the line with its end, exactly as they were read
+    Raw,
 }
 
 /// Whether whoever reads the output still does.
@@ -72,6 +82,19 @@ impl Output {
         self.either(event, EventLine(event))
     }
 
+    /// Prints a log entry.
+    pub(crate) fn log(
+        &mut self,
+        stored: &StoredLogEntry,
+        shape: LogShape,
+    ) -> Result<Reader, Failure> {
+        if shape == LogShape::Text {
+            return self.either(stored, LogLine(stored));
+        }
+        let written = self.out.write_all(stored.entry.line());
+        reader(written.and_then(|()| self.out.write_all(stored.entry.line_end.as_bytes())))
+    }
+
     /// Hands everything to the system.
     pub(crate) fn flush(&mut self) -> Result<Reader, Failure> {
         let written = self.out.flush();
@@ -101,6 +124,23 @@ impl fmt::Display for EventLine<'_> {
             event.priority,
             event.id,
             Escaped(&event.payload),
+        )
+    }
+}
+
+/// A log entry as a line: time, severity, topic, number, message.
+struct LogLine<'a>(&'a StoredLogEntry);
+
+impl fmt::Display for LogLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StoredLogEntry { entry, seq } = self.0;
+        write!(
+            f,
+            "{} {:<6} {} {seq:>8} {}",
+            entry.timestamp.format("%Y-%m-%dT%H:%M:%S%.6fZ"),
+            entry.severity,
+            Escaped(&entry.topic),
+            Escaped(&entry.message),
         )
     }
 }
@@ -138,7 +178,7 @@ pub(crate) fn path_text<S: Serializer>(
 }
 
 /// Control characters, line and paragraph separators, and those that turn the direction of text.
-fn is_unsafe(letter: char) -> bool {
+pub(crate) fn is_unsafe(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -3,7 +3,7 @@
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::key_file::{Care, read_key_file};
-use crate::output::{Format, Output, say};
+use crate::output::{Format, LogShape, Output, say};
 use forgeone_db::{Error, ErrorKind, Key, OpenMode, RedbManager, StoreKeys, StoreOptions};
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -66,6 +66,14 @@ impl Place {
 
     pub(crate) fn output(&self) -> Output {
         Output::new(self.format)
+    }
+
+    /// How to print log entries, if it is not as JSON.
+    pub(crate) fn log_shape(&self, asked: Option<LogShape>) -> Result<LogShape, Failure> {
+        if asked.is_some() && self.format == Format::Json {
+            return Err(Failure::usage("--json and --format exclude each other"));
+        }
+        Ok(asked.unwrap_or_default())
     }
 
     /// How long to wait for another writer.

@@ -10,6 +10,11 @@ pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     parse_time_at(text, Utc::now())
 }
 
+/// A time as people read it, of the same width every time.
+pub(crate) fn shown(time: DateTime<Utc>) -> String {
+    time.format("%FT%T%.6fZ").to_string()
+}
+
 fn parse_time_at(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());

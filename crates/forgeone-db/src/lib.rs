@@ -74,7 +74,8 @@ pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
     BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingScan,
     BlockingSubscription, BlockingWatch, CompactProgress, CompactReport, CompactedDatabase,
-    Database, DatabaseStats, KeySlot, RedbManager, StoreKeys, StoreStats, init_redb,
+    Database, DatabaseStats, KeyProgress, KeyRotation, KeySlot, PendingKeyChange, RedbManager,
+    Shredded, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{
@@ -90,6 +91,7 @@ pub use model::{
     StreamableEvent, TopicInfo, TopicPattern,
 };
 pub use options::{DbOptions, OpenMode, StoreOptions};
+pub use stream::TopicKind;
 pub use system::{
     Flag, FlagReason, FlagResults, FlagState, FlagValue, FlagVariant, MetadataEntry,
     MetadataResults, NewSetting, SetOptions, Setting, SettingHistory, SettingResults,

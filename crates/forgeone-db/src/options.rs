@@ -63,7 +63,7 @@ pub(crate) enum StorePlace {
 pub struct StoreOptions {
     pub(crate) place: StorePlace,
     pub(crate) mode: OpenMode,
-    pub(crate) key: Option<Key>,
+    pub(crate) key: Option<Arc<Key>>,
     pub(crate) kdf: KdfParams,
     pub(crate) max_size_bytes: Option<u64>,
     pub(crate) shard_count: Option<u32>,
@@ -119,7 +119,7 @@ impl StoreOptions {
     /// The key; none for a store that is not encrypted. Default: none.
     #[must_use]
     pub fn key(mut self, key: impl Into<Option<Key>>) -> Self {
-        self.key = key.into();
+        self.key = key.into().map(Arc::new);
         self
     }
 

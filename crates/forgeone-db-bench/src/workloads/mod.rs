@@ -6,6 +6,7 @@ pub(crate) mod logs;
 pub(crate) mod memory;
 pub(crate) mod read;
 pub(crate) mod search;
+pub(crate) mod settings;
 pub(crate) mod single;
 
 use crate::Result;

@@ -6,20 +6,28 @@
 mod exits;
 mod events;
 mod keys;
+mod logs;
+mod state;
 mod store;
 mod topics;
+mod transfer;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
 pub(crate) use keys::KeyCommand;
+pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, LogsTailArgs};
+pub(crate) use state::{
+    FlagsCommand, FlagsSetArgs, MetadataCommand, SettingsCommand, SettingsListArgs, SettingsSetArgs,
+};
 pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
 pub(crate) use topics::TopicsCommand;
+pub(crate) use transfer::{ExportArgs, ExportKind, ImportArgs, OnConflict};
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use exits::EXITS_GROUP;
 use std::path::PathBuf;
 
-/// An encrypted, verifiable store for events, in one directory.
+/// An encrypted, verifiable store for events, logs and system state, in one directory.
 ///
 /// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
 /// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
@@ -92,9 +100,13 @@ pub(crate) enum Command {
     /// Try the whole store on real input, with a report
     ///
     /// Makes a new encrypted store in a directory of its own, ./forgeone-db-tour-DATE, or in --dir,
-    /// with a key file beside it; stores every line of the files named as an event, one topic a
-    /// file; finds events by id, topic and time; follows the store from a second thread while it is
-    /// written to; opens it again and checks that everything is there, unchanged.
+    /// with a key file beside it; stores the files named, one topic a file; finds records by id,
+    /// topic, time and text; follows the store from a second thread while it is written to; opens it
+    /// again and checks that everything is there, unchanged, and that log files come back byte for
+    /// byte.
+    ///
+    /// Log files are stored as logs: those whose name ends in .log, and those whose lines mostly say
+    /// when they were written. Every line of another file is an event, JSON lines too.
     ///
     /// For a directory, takes the regular files in it. Without a PATH, takes the git history of the
     /// current directory, one event a commit; where there is none, the files under the current
@@ -112,12 +124,75 @@ pub(crate) enum Command {
     /// Store events and find them again
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Events(EventsCommand),
-    /// List topics and describe one
+    /// Store log lines, find them by what they say, and get them back byte for byte
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Logs(LogsCommand),
+    /// List the topics of events and logs, and describe one
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
+    /// Keep settings: JSON values by key, with versions and history
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Settings(SettingsCommand),
+    /// Turn features on and off, for everybody or for some
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Flags(FlagsCommand),
+    /// Keep short texts about the store
+    #[command(subcommand, after_long_help = EXITS_GROUP)]
+    Metadata(MetadataCommand),
     /// List, add and remove the keys that open the store
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Key(KeyCommand),
+    /// Write what the store has as lines of JSON, for other programs or another store
+    ///
+    /// THE EXPORT IS NOT ENCRYPTED: whoever can read it can read what was exported.
+    ///
+    /// The first line says what it is; then there is one line for each topic, event, log entry,
+    /// setting (feature flags are settings) and text about the store, as the other commands print
+    /// them with --json, and "kind"; the last line has counts and a BLAKE3 hash of all lines before
+    /// it, so that `import` notices what is missing or changed. The hash is no signature: who changes
+    /// an export on purpose can hash it again. Of a setting there is the present value; its history
+    /// and blobs are not exported.
+    ///
+    /// Works beside a writer: each topic is exported up to where it was when the export began,
+    /// settings and texts as they are when their turn comes. Memory is bounded.
+    ///
+    /// A FILE is written under a temporary name, synced and renamed: it is there whole or not at
+    /// all, with mode 0600. Prints counts and hash then; with --json as {"file", "counts",
+    /// "blake3"}.
+    #[command(after_long_help = exits!("   3  no store in the directory",
+"      or no directory for FILE",
+"   4  wrong or missing key",
+"   5  the store is damaged",
+"   7  the disk is full",
+"   8  FILE exists, and --force is not given",
+"  10  written by a newer release",
+"  11  access is denied, or --strict refuses the key file";
+"Examples:",
+"  forgeone-db export store.ndjson",
+"  forgeone-db export | zstd > store.ndjson.zst",
+"  forgeone-db export --topic 'orders.>' --kind events | jq -r 'select(.kind == \"event\").payload'"))]
+    Export(ExportArgs),
+    /// Store what `export` wrote, into this store or another
+    ///
+    /// May be repeated, also after it was interrupted or killed: records keep their ids, and what
+    /// is there already is counted and not stored again. The order within each topic is kept. A
+    /// setting or text that differs is set to what the export says; one that does not is left alone,
+    /// so that a repetition makes no version.
+    ///
+    /// A FILE, also on standard input, is checked as a whole first, and nothing of a broken one is
+    /// stored. A pipe is stored while it is checked: all records before a broken line. What is wrong
+    /// is told with the number of the line. Lines have up to 130 MiB.
+    ///
+    /// Prints for each kind how many were imported and were there before; with --json as one value.
+    #[command(after_long_help = write_exits!("      or no such FILE";
+"   8  an id is taken by other content; nothing behind that line is stored";
+"1 is also for an export that is none, is cut off or was changed.",
+"\nExamples:",
+"  forgeone-db import --check store.ndjson        (needs no store)",
+"  forgeone-db import --dry-run store.ndjson",
+"  forgeone-db --dir other import store.ndjson",
+"  zstd -dc store.ndjson.zst | forgeone-db import --topic 'orders.>'"))]
+    Import(ImportArgs),
     /// Verify that the store is what was written
     ///
     /// Reads without changing anything, beside a writer or without one. Prints a line for each place

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Files that share the events, 1 to 1024; more of them take more writers at once
+    /// Files that share the events, and as many the logs, 1 to 1024; more of them take more writers at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) shards: u32,
     /// Bytes the store may occupy, in units of 2^30 [default: no limit]
@@ -31,7 +31,7 @@ pub(crate) struct VerifyArgs {
     /// Only what opening reads: keys, heads, manifests, the newest commits
     #[arg(long, conflicts_with = "deep")]
     pub(crate) quick: bool,
-    /// Also look up every event by its id, as a reader would
+    /// Also look up every id, as a reader would
     #[arg(long)]
     pub(crate) deep: bool,
 }

@@ -1,49 +1,91 @@
-//! `events tail`: events in the order they were stored, and those to come.
+//! `events tail` and `logs tail`: records in the order they were stored, and those to come.
 
-use crate::args::TailArgs;
+use crate::args::{LogsTailArgs, TailArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Reader};
 use crate::store::Place;
-use forgeone_db::{ErrorKind, EventSubscription, StartFrom};
-use futures::FutureExt as _;
+use forgeone_db::{Error, ErrorKind, StartFrom};
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{Either, select};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 
-pub(super) fn run(place: &Place, args: TailArgs) -> Result<(), Failure> {
+pub(super) fn events(place: &Place, args: TailArgs) -> Result<(), Failure> {
     let manager = place.read()?;
-    let start = match (args.after, args.marker) {
-        (Some(seq), _) => StartFrom::After(seq),
-        (None, Some(marker)) => StartFrom::Marker(marker),
-        (None, None) => StartFrom::Oldest,
-    };
+    let start = start(args.after, args.marker);
     let subscribed = if args.follow {
         block_on(manager.events().subscribe(&args.topic, start))
     } else {
         block_on(manager.events().replay(&args.topic, start))
     };
-    let mut subscription = subscribed.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            Failure::from(error).hint("`forgeone-db --json events query` shows the markers")
-        }
-        _ => error.into(),
-    })?;
-    let mut output = place.output();
-    if args.follow {
-        follow(&mut subscription, &mut output)
+    let events = subscribed.map_err(|error| explain(error, "events"))?;
+    print(events, args.follow, &mut place.output(), Output::event)
+}
+
+pub(super) fn logs(place: &Place, args: LogsTailArgs) -> Result<(), Failure> {
+    let shape = place.log_shape(args.format)?;
+    let manager = place.read()?;
+    let start = start(args.after, args.marker);
+    let subscribed = if args.follow {
+        block_on(manager.logs().subscribe(&args.topic, start))
     } else {
-        while let Some(event) = block_on(subscription.next())? {
-            if output.event(&event)? == Reader::Gone {
-                return Ok(());
-            }
-        }
-        output.flush()?;
-        Ok(())
+        block_on(manager.logs().replay(&args.topic, start))
+    };
+    let entries = subscribed.map_err(|error| explain(error, "logs"))?;
+    print(entries, args.follow, &mut place.output(), |output, entry| output.log(entry, shape))
+}
+
+fn start(after: Option<u64>, marker: Option<String>) -> StartFrom {
+    match (after, marker) {
+        (Some(seq), _) => StartFrom::After(seq),
+        (None, Some(marker)) => StartFrom::Marker(marker),
+        (None, None) => StartFrom::Oldest,
     }
 }
 
-/// Prints events until an interruption; flushes whenever there is nothing to print at once.
-fn follow(subscription: &mut EventSubscription, output: &mut Output) -> Result<(), Failure> {
+fn explain(error: Error, group: &str) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound => Failure::from(error)
+            .hint(format!("`forgeone-db --json {group} query` shows the markers")),
+        _ => error.into(),
+    }
+}
+
+/// What a subscription gives.
+type Found<T> = forgeone_db::Result<T>;
+
+fn print<T>(
+    mut records: impl Stream<Item = Found<T>> + Unpin,
+    endless: bool,
+    output: &mut Output,
+    mut one: impl FnMut(&mut Output, &T) -> Result<Reader, Failure>,
+) -> Result<(), Failure> {
+    if endless {
+        return follow(records, output, one);
+    }
+    while let Some(record) = block_on(records.next()) {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                // What was found before the damage is worth having.
+                output.flush()?;
+                return Err(error.into());
+            }
+        };
+        if one(output, &record)? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    output.flush()?;
+    Ok(())
+}
+
+/// Prints records until an interruption; flushes whenever there is nothing to print at once.
+fn follow<T>(
+    mut records: impl Stream<Item = Found<T>> + Unpin,
+    output: &mut Output,
+    mut one: impl FnMut(&mut Output, &T) -> Result<Reader, Failure>,
+) -> Result<(), Failure> {
     let (interrupt, mut interrupted) = oneshot::channel();
     let mut interrupt = Some(interrupt);
     ctrlc::set_handler(move || {
@@ -54,20 +96,19 @@ fn follow(subscription: &mut EventSubscription, output: &mut Output) -> Result<(
     })
     .map_err(|error| Failure::new(Exit::Failure, format!("signals cannot be handled: {error}")))?;
     loop {
-        let next = if let Some(next) = subscription.next().now_or_never() {
+        let next = if let Some(next) = records.next().now_or_never() {
             next
         } else {
             if output.flush()? == Reader::Gone {
                 return Ok(());
             }
-            let next = std::pin::pin!(subscription.next());
-            match block_on(select(next, &mut interrupted)) {
+            match block_on(select(records.next(), &mut interrupted)) {
                 Either::Left((next, _)) => next,
                 Either::Right(_) => return Ok(()),
             }
         };
-        let Some(event) = next? else { break };
-        if output.event(&event)? == Reader::Gone {
+        let Some(record) = next.transpose()? else { break };
+        if one(output, &record)? == Reader::Gone {
             return Ok(());
         }
         if matches!(interrupted.try_recv(), Ok(Some(()))) {

@@ -1,15 +1,16 @@
 //! `stats`: sizes, counts and ratios.
 
+use super::topics::{self, Topic};
 use crate::exit::Failure;
 use crate::output::{Bytes, Escaped, Format, Output, Shown};
 use crate::store::Place;
-use forgeone_db::{StoreStats, TopicInfo, TopicPattern};
+use forgeone_db::{StoreStats, TopicPattern};
 use serde_json::json;
 
 pub(super) fn run(place: &Place) -> Result<(), Failure> {
     let manager = place.read()?;
     let stats = manager.stats()?;
-    let topics = manager.topics(&TopicPattern::all())?;
+    let topics = topics::find(&manager, &TopicPattern::all(), None)?;
     let mut output = place.output();
     if output.format() == Format::Json {
         output.json(&json!({"store": stats}))?;
@@ -69,18 +70,18 @@ fn print_store(output: &mut Output, place: &Place, stats: &StoreStats) -> Result
     Ok(())
 }
 
-fn print_topics(output: &mut Output, topics: &[TopicInfo]) -> Result<(), Failure> {
+fn print_topics(output: &mut Output, topics: &[Topic]) -> Result<(), Failure> {
     if topics.is_empty() {
         return Ok(());
     }
     output.line("")?;
     output.line(format_args!(
-        "{:>10} {:>8} {:>10} {:>10} {:>7} topic",
-        "events", "segments", "raw", "sealed", "ratio"
+        "{:>10} {:<6} {:>8} {:>10} {:>10} {:>7} topic",
+        "records", "kind", "segments", "raw", "sealed", "ratio"
     ))?;
-    for topic in topics {
+    for Topic { kind, info: topic } in topics {
         output.line(format_args!(
-            "{:>10} {:>8} {:>10} {:>10} {:>7} {}",
+            "{:>10} {kind:<6} {:>8} {:>10} {:>10} {:>7} {}",
             topic.count,
             topic.segments,
             Bytes(topic.sealed_raw_bytes),

@@ -1,22 +1,71 @@
-//! `topics`: what topics there are.
+//! `topics`: what topics there are, of events and of logs.
 
 use crate::args::TopicsCommand;
 use crate::exit::{Exit, Failure};
-use crate::output::{Bytes, Escaped, Format, Reader};
+use crate::output::{Bytes, Escaped, Format, Output, Reader};
 use crate::store::Place;
-use forgeone_db::{TopicInfo, TopicPattern};
+use clap::ValueEnum;
+use forgeone_db::{RedbManager, TopicInfo, TopicPattern};
+use serde::Serialize;
+use std::fmt;
 
-pub(super) fn run(place: &Place, command: TopicsCommand) -> Result<(), Failure> {
-    match command {
-        TopicsCommand::List => list(place),
-        TopicsCommand::Describe { topic } => describe(place, &topic),
+/// What a topic holds. One name may be used by both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Events
+    Events,
+    /// Log entries
+    Logs,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Events => "events",
+            Self::Logs => "logs",
+        })
     }
 }
 
-fn list(place: &Place) -> Result<(), Failure> {
+/// A topic and what it holds.
+#[derive(Debug, Serialize)]
+pub(super) struct Topic {
+    pub(super) kind: Kind,
+    #[serde(flatten)]
+    pub(super) info: TopicInfo,
+}
+
+/// The topics of one kind or of both, by name.
+pub(super) fn find(
+    manager: &RedbManager,
+    topics: &TopicPattern,
+    kind: Option<Kind>,
+) -> Result<Vec<Topic>, Failure> {
+    let mut found = Vec::new();
+    if kind.is_none_or(|kind| kind == Kind::Events) {
+        let topics = manager.topics(topics)?;
+        found.extend(topics.into_iter().map(|info| Topic { kind: Kind::Events, info }));
+    }
+    if kind.is_none_or(|kind| kind == Kind::Logs) {
+        let topics = manager.log_topics(topics)?;
+        found.extend(topics.into_iter().map(|info| Topic { kind: Kind::Logs, info }));
+    }
+    found.sort_by(|a, b| (&a.info.topic, a.kind).cmp(&(&b.info.topic, b.kind)));
+    Ok(found)
+}
+
+pub(super) fn run(place: &Place, command: TopicsCommand) -> Result<(), Failure> {
+    match command {
+        TopicsCommand::List { kind } => list(place, kind),
+        TopicsCommand::Describe { topic, kind } => describe(place, &topic, kind),
+    }
+}
+
+fn list(place: &Place, kind: Option<Kind>) -> Result<(), Failure> {
     let manager = place.read()?;
     let mut output = place.output();
-    for topic in manager.topics(&TopicPattern::all())? {
+    for topic in find(&manager, &TopicPattern::all(), kind)? {
         if output.either(&topic, line(&topic))? == Reader::Gone {
             return Ok(());
         }
@@ -25,14 +74,15 @@ fn list(place: &Place) -> Result<(), Failure> {
     Ok(())
 }
 
-fn line(topic: &TopicInfo) -> String {
+fn line(topic: &Topic) -> String {
+    let Topic { kind, info } = topic;
     format!(
-        "{:>10} events {:>8} to {:<8} {} {}",
-        topic.count,
-        topic.first_seq,
-        topic.last_seq,
-        newest(topic),
-        Escaped(&topic.topic),
+        "{:>10} {kind:<6} {:>8} to {:<8} {} {}",
+        info.count,
+        info.first_seq,
+        info.last_seq,
+        newest(info),
+        Escaped(&info.topic),
     )
 }
 
@@ -41,31 +91,44 @@ fn newest(topic: &TopicInfo) -> String {
     time.map_or_else(|| "-".to_owned(), |time| time.format("%FT%T%.6fZ").to_string())
 }
 
-fn describe(place: &Place, name: &str) -> Result<(), Failure> {
+fn describe(place: &Place, name: &str, kind: Option<Kind>) -> Result<(), Failure> {
     let manager = place.read()?;
-    let pattern = TopicPattern::exact(name)?;
-    let Some(topic) = manager.topics(&pattern)?.into_iter().next() else {
-        let message = format!("there is no topic {}", Escaped(name));
+    let found = find(&manager, &TopicPattern::exact(name)?, kind)?;
+    if found.is_empty() {
+        let of = kind.map_or_else(String::new, |kind| format!(" of {kind}"));
+        let message = format!("there is no topic {}{of}", Escaped(name));
         return Err(Failure::new(Exit::NotFound, message)
             .hint("`forgeone-db topics list` shows those there are"));
-    };
+    }
     let mut output = place.output();
-    if output.format() == Format::Json {
-        output.json(&topic)?;
-    } else {
-        output.line(format_args!("topic          {}", Escaped(&topic.topic)))?;
-        output.line(format_args!("shard          {}", topic.shard))?;
-        output.line(format_args!("events         {}", topic.count))?;
-        output.line(format_args!("first number   {}", topic.first_seq))?;
-        output.line(format_args!("last number    {}", topic.last_seq))?;
-        output.line(format_args!("newest time    {}", newest(&topic)))?;
-        output.line(format_args!("segments       {}", topic.segments))?;
-        output.line(format_args!(
-            "sealed         {} of {} raw",
-            Bytes(topic.sealed_bytes),
-            Bytes(topic.sealed_raw_bytes)
-        ))?;
+    for (index, topic) in found.iter().enumerate() {
+        if output.format() == Format::Json {
+            output.json(topic)?;
+            continue;
+        }
+        if index > 0 {
+            output.line("")?;
+        }
+        describe_one(&mut output, topic)?;
     }
     output.flush()?;
+    Ok(())
+}
+
+fn describe_one(output: &mut Output, topic: &Topic) -> Result<(), Failure> {
+    let Topic { kind, info } = topic;
+    output.line(format_args!("topic          {}", Escaped(&info.topic)))?;
+    output.line(format_args!("kind           {kind}"))?;
+    output.line(format_args!("shard          {}", info.shard))?;
+    output.line(format_args!("{kind:<14} {}", info.count))?;
+    output.line(format_args!("first number   {}", info.first_seq))?;
+    output.line(format_args!("last number    {}", info.last_seq))?;
+    output.line(format_args!("newest time    {}", newest(info)))?;
+    output.line(format_args!("segments       {}", info.segments))?;
+    output.line(format_args!(
+        "sealed         {} of {} raw",
+        Bytes(info.sealed_bytes),
+        Bytes(info.sealed_raw_bytes)
+    ))?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Kills at any moment. Without this, an acknowledgement could be a hope: here a parent reads the
 //! acknowledgements, kills the writer, and looks for every record that it was told of, in its place
-//! and unchanged. What is there beyond must be what was sent, in order.
+//! and unchanged. What is there beyond must be what was sent, in order. Events and logs alike.
 //!
 //! `FORGEONE_DB_KILLS` sets how often; 40 without it, 200 in the long run.
 
@@ -38,15 +38,50 @@ fn flood(append: &mut Running, round: u32) -> std::thread::JoinHandle<()> {
     })
 }
 
+/// What is appended, and how it is read back.
+struct Subject {
+    append: &'static [&'static str],
+    /// Numbers and texts behind a number.
+    read: fn(&RedbManager, u64) -> Vec<(u64, String)>,
+}
+
+const EVENTS: Subject = Subject {
+    append: &["--json", "events", "append", "--text", "--topic", "t"],
+    read: |store, after| {
+        let events = store.replay(&topics(), StartFrom::After(after)).unwrap();
+        events.map(Result::unwrap).map(|event| (event.seq, event.event.payload)).collect()
+    },
+};
+
+const LOGS: Subject = Subject {
+    append: &["--json", "logs", "append", "--topic", "t"],
+    read: |store, after| {
+        let entries = store.replay_logs(&topics(), StartFrom::After(after)).unwrap();
+        entries.map(Result::unwrap).map(|entry| (entry.seq, entry.entry.message)).collect()
+    },
+};
+
+fn topics() -> TopicPattern {
+    TopicPattern::new("t").unwrap()
+}
+
 #[test]
 fn what_was_acknowledged_survives_every_kill_unchanged_and_in_order() {
+    kill_and_check(&EVENTS, kills());
+}
+
+#[test]
+fn lines_that_were_acknowledged_survive_every_kill_unchanged_and_in_order() {
+    kill_and_check(&LOGS, kills());
+}
+
+fn kill_and_check(subject: &Subject, kills: u32) {
     let home = Home::new();
     // What must be there: in each round a prefix of what was sent.
     let mut known: u64 = 0;
     let mut prefixes: Vec<u64> = Vec::new();
-    let kills = kills();
     for round in 0..kills {
-        let mut append = home.start(&["--json", "events", "append", "--text", "--topic", "t"]);
+        let mut append = home.start(subject.append);
         let sender = flood(&mut append, round);
         let mut acknowledged = last_of(&append.line());
         let delay = 1 + u64::from(round) * 59 / u64::from(kills.max(2) - 1);
@@ -58,7 +93,7 @@ fn what_was_acknowledged_survives_every_kill_unchanged_and_in_order() {
             acknowledged = last_of(line);
         }
         sender.join().unwrap();
-        let found = check(&home, known, round);
+        let found = check(&home, subject, (known, round));
         assert!(
             found >= acknowledged,
             "round {round}: acknowledged up to {acknowledged}, found up to {found}"
@@ -66,7 +101,7 @@ fn what_was_acknowledged_survives_every_kill_unchanged_and_in_order() {
         prefixes.push(found - known);
         known = found;
     }
-    check_all(&home, &prefixes);
+    check_all(&home, subject, &prefixes);
 }
 
 fn last_of(line: &str) -> u64 {
@@ -80,29 +115,24 @@ fn open(home: &Home) -> RedbManager {
 }
 
 /// Checks the round's records, and gives the number of the last.
-fn check(home: &Home, known: u64, round: u32) -> u64 {
-    let store = open(home);
-    let topics = TopicPattern::new("t").unwrap();
+fn check(home: &Home, subject: &Subject, (known, round): (u64, u32)) -> u64 {
     let mut last = known;
-    for (number, event) in store.replay(&topics, StartFrom::After(known)).unwrap().enumerate() {
-        let event = event.unwrap();
-        assert_eq!(event.seq, last + 1);
-        assert_eq!(event.event.payload, payload(round, number));
-        last = event.seq;
+    for (number, (seq, text)) in (subject.read)(&open(home), known).into_iter().enumerate() {
+        assert_eq!(seq, last + 1);
+        assert_eq!(text, payload(round, number));
+        last = seq;
     }
     last
 }
 
-fn check_all(home: &Home, prefixes: &[u64]) {
-    let store = open(home);
-    let mut events = store.replay(&TopicPattern::all(), StartFrom::Oldest).unwrap();
+fn check_all(home: &Home, subject: &Subject, prefixes: &[u64]) {
+    let mut records = (subject.read)(&open(home), 0).into_iter();
     for (round, prefix) in (0..).zip(prefixes) {
         for number in 0..usize::try_from(*prefix).unwrap() {
-            let event = events.next().unwrap().unwrap();
-            assert_eq!(event.event.payload, payload(round, number));
+            assert_eq!(records.next().unwrap().1, payload(round, number));
         }
     }
-    assert!(events.next().is_none());
+    assert!(records.next().is_none());
 }
 
 #[test]

@@ -9,28 +9,43 @@ fn a_tour_stores_and_finds_every_line_of_odd_files() {
     let home = Home::empty();
     let files = home.path("files");
     fs::create_dir_all(files.join("folder")).unwrap();
-    fs::write(files.join("plain.log"), "one\ntwo\r\nthree").unwrap();
+    fs::write(files.join("plain.log"), b"one\ntwo\r\n\xff\nthree").unwrap();
     fs::write(files.join("empty.log"), "").unwrap();
+    fs::write(files.join("messages"), "2026-03-01 10:00:00 ERROR disk full\n\n".repeat(10))
+        .unwrap();
+    fs::write(files.join("lines.json"), "{\"ts\":\"2026-03-01T10:00:00Z\"}\n".repeat(10)).unwrap();
+    let long = format!("2026-03-01 10:00:00 short\n{}\n", "z".repeat((16 << 20) + 1));
+    fs::write(files.join("long.log"), long).unwrap();
     fs::write(files.join("binary"), b"\xff\xfe\n\0\n\xc3\x28\n").unwrap();
     fs::write(files.join("huge"), format!("{}\nshort\n", "x".repeat((16 << 20) + 1))).unwrap();
     fs::write(files.join("large"), format!("{}\n", "y".repeat(16 << 20))).unwrap();
     fs::write(files.join("name with 'quotes'"), "line\n".repeat(20_000)).unwrap();
     let run = run(home.bare(&["--json", "--dir", "the tour", "tour", "files"]), b"").ok();
     let report = &json(&run.out)[0];
-    assert_eq!(report["events"], 3 + 3 + 1 + 1 + 20_000);
+    assert_eq!(report["events"], 3 + 1 + 1 + 20_000 + 10);
+    assert_eq!(report["log_entries"], 4 + 20 + 1);
     assert_eq!(report["read"]["lines_not_utf8"], 2);
-    assert_eq!(report["read"]["lines_too_long"], 1);
-    assert_eq!(report["read"]["files"], 6);
-    assert_eq!(report["topics"], 5);
+    assert_eq!(report["read"]["lines_too_long"], 2);
+    assert_eq!(report["read"]["files"], 9);
+    assert_eq!(report["topics"], 5 + 3);
+    let logs = &report["read"]["logs"];
+    assert_eq!((&logs["files"], &logs["with_time"]), (&4.into(), &11.into()));
+    assert_eq!(logs["severities"], serde_json::json!({"info": 15, "error": 10}));
+    assert_eq!(logs["formats"]["iso8601"], 11);
+    let search = &report["search"];
+    assert_eq!((&search["text"], &search["found"]), (&"ERROR".into(), &10.into()));
     let checks = report["checks"].as_array().unwrap();
-    assert!(checks.len() >= 5 && checks.iter().all(|check| check["ok"] == true), "{checks:?}");
+    assert!(checks.len() == 8 && checks.iter().all(|check| check["ok"] == true), "{checks:?}");
 }
 
 #[test]
 fn what_the_report_says_to_try_next_works() {
     let home = Home::empty();
     fs::write(home.path("a.log"), "line\n".repeat(30)).unwrap();
-    let report = run(home.bare(&["--dir", "it's here", "tour", "a.log"]), b"").ok().out;
+    fs::write(home.path("b.txt"), "line\n".repeat(20)).unwrap();
+    let tour = ["--dir", "it's here", "tour", "a.log", "b.txt"];
+    let report = run(home.bare(&tour), b"").ok().out;
+    assert!(report.contains("  ok     every log file came back byte for byte\n"), "{report}");
     let commands: Vec<&str> =
         report.lines().skip_while(|line| *line != "Try next").skip(1).collect();
     assert!(commands.len() >= 6, "{report}");
@@ -38,7 +53,8 @@ fn what_the_report_says_to_try_next_works() {
     let shell = Command::new("sh").arg("-c").arg(script).output().unwrap();
     assert!(shell.status.success(), "{}", String::from_utf8_lossy(&shell.stderr));
     let out = String::from_utf8_lossy(&shell.stdout);
-    assert!(out.contains("tour.a_log") && out.contains("demo: stored 1"), "{out}");
+    assert!(out.contains("tour.a_log") && out.contains("tour.b_txt"), "{out}");
+    assert!(out.contains("demo: stored 1"), "{out}");
 }
 
 #[test]
@@ -63,7 +79,9 @@ fn without_a_path_a_tour_takes_the_history_or_the_files_at_hand() {
     };
     tour().code(2);
     fs::write(work.join("a.log"), "one\ntwo\n").unwrap();
-    assert_eq!(json(&tour().ok().out)[0]["events"], 2);
+    fs::write(work.join("b.txt"), "three\n").unwrap();
+    let report = &json(&tour().ok().out)[0];
+    assert_eq!((&report["log_entries"], &report["events"]), (&2.into(), &1.into()));
     let git = |args: &[&str]| {
         let status = Command::new("git").args(args).current_dir(&work).status();
         assert!(status.unwrap().success(), "{args:?}");

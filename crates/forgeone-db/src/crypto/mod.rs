@@ -6,6 +6,7 @@
 mod aead;
 mod exchange;
 mod kdf;
+mod key_store;
 mod keyring;
 mod piece;
 mod secret;
@@ -16,6 +17,7 @@ mod value;
 mod vectors_tests;
 
 pub use kdf::KdfParams;
+pub(crate) use key_store::KeyStore;
 pub(crate) use keyring::{Keyring, Phase, SlotKind, choose};
 pub(crate) use piece::{
     Binding, DomainKey, KeyId, Lineage, PREFIX_BYTES_MAX, PieceKey, PieceType, TAG_BYTES, Tag,

@@ -185,6 +185,12 @@ impl PieceKey {
         &self.prefix
     }
 
+    /// The number of the domain key that a stored piece says it is sealed under; nothing of it is
+    /// proved before the piece is opened.
+    pub(crate) fn named_key(stored: &[u8]) -> Option<KeyId> {
+        stored.get(8..)?.first_chunk().map(|id| KeyId(u64::from_be_bytes(*id)))
+    }
+
     /// Reads the prefix that `cursor` stands at and moves behind it.
     ///
     /// # Errors

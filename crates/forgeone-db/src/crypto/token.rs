@@ -35,6 +35,20 @@ impl CursorKey {
         Ok(Self(key))
     }
 
+    /// The key that [`bytes`](Self::bytes) gave.
+    ///
+    /// # Errors
+    /// `Corrupt` for another number of bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let key = bytes.try_into().map_err(|_| crate::codec::corrupt("the key of tokens"))?;
+        Ok(Self(Zeroizing::new(key)))
+    }
+
+    /// The key itself, for keeping it beyond the system key that it came from.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// A token for `payload`: text that fits a URL.
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 //! Whether the databases of a store agree on how far each other had come.
 
+use super::sidecar::{CLOSED_NAME, Sidecar};
 use crate::codec::corrupt;
-use crate::crypto::{DomainKey, Lineage, PieceType, Place, open_value, seal_value};
+use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value};
 use crate::environment::Environment;
-use crate::log::{Witness, from_cbor, to_cbor};
+use crate::log::{KeyringWatch, Witness, from_cbor, to_cbor};
 use crate::stream::Shard;
 use forgeone_db_engine::{Error, Result};
 use minicbor::{Decode, Encode};
@@ -18,29 +19,45 @@ struct Closed {
 
 pub(super) fn seal_closed(
     heads: Vec<Witness>,
-    (system, lineage): (&DomainKey, Lineage),
+    keys: &KeyStore,
     environment: &dyn Environment,
 ) -> Result<Vec<u8>> {
     let raw = to_cbor(&Closed { heads });
-    seal_value(system, PieceType::Closed, place(lineage), raw, environment)
+    let place = place(keys.keyring().lineage());
+    seal_value(&keys.system_key(), PieceType::Closed, place, raw, environment)
 }
 
 /// # Errors
 /// `Corrupt`, with what to do, when the file is not what a clean close wrote.
-pub(super) fn open_closed(
-    stored: &[u8],
-    (system, lineage): (&DomainKey, Lineage),
-) -> Result<Vec<Witness>> {
+pub(super) fn open_closed(stored: &[u8], keys: &KeyStore) -> Result<Vec<Witness>> {
     let open = || {
-        let raw = open_value(system, PieceType::Closed, place(lineage), stored)?;
+        let place = place(keys.keyring().lineage());
+        let raw = open_value(&keys.system_key_for(stored), PieceType::Closed, place, stored)?;
         from_cbor::<Closed>(&raw)
     };
     open().map(|closed| closed.heads).map_err(|error| {
-        error.with("file", super::sidecar::CLOSED_NAME).with(
+        error.with("file", CLOSED_NAME).with(
             "remedy",
             "remove the file to open the store without its witness of the last close",
         )
     })
+}
+
+/// The heads that the last clean close has witnessed.
+pub(super) async fn read_closed(
+    sidecar: &Sidecar,
+    keys: &KeyStore,
+    watch: Option<&dyn KeyringWatch>,
+) -> Result<Vec<Witness>> {
+    let Some(stored) = sidecar.read(CLOSED_NAME).await? else { return Ok(Vec::new()) };
+    let opened = open_closed(&stored, keys);
+    if let (Err(_), Some(watch)) = (&opened, watch) {
+        // A writer may have changed its key; then the keyring is newer, or the file is.
+        watch.refresh().await?;
+        let now = sidecar.read(CLOSED_NAME).await?.unwrap_or(stored);
+        return open_closed(&now, keys);
+    }
+    opened
 }
 
 fn place(lineage: Lineage) -> Place {

@@ -1,12 +1,12 @@
 //! Keyrings on their way to disk and back: creating a store, opening its keyring, changing it.
 
 use super::sidecar::{KEYRING_NAMES, Sidecar};
-use crate::crypto::{DomainKey, Key, KeyId, Keyring, Phase, choose};
+use crate::crypto::{Key, KeyStore, Keyring, Phase, choose};
 use crate::environment::Environment;
-use crate::log::KeyWrap;
+use crate::log::KeyringWatch;
 use crate::options::StoreOptions;
 use bytes::Bytes;
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{BoxFuture, Error, ErrorKind, Result};
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub(super) fn open_keyring(copies: &[Option<Bytes>; 2], key: Option<&Key>) -> Re
 /// Writes the first keyring of a store whose creation then begins.
 pub(super) async fn begin(sidecar: &Sidecar, options: &StoreOptions) -> Result<Keyring> {
     let environment = &*options.environment;
-    let keyring = Keyring::create_opts(options.key.as_ref(), options.kdf, environment)?;
+    let keyring = Keyring::create_opts(options.key.as_deref(), options.kdf, environment)?;
     put(sidecar, &keyring).await?;
     Ok(keyring)
 }
@@ -54,6 +54,17 @@ pub(super) async fn put_both(sidecar: &Sidecar, keyring: &Keyring) -> Result<()>
     sidecar.replace(other, &keyring.to_bytes()).await
 }
 
+/// Makes both copies the keyring that counts: the other one may be what a crash between two writes
+/// left, with a secret that no longer opens the store.
+pub(super) async fn heal(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
+    for (name, copy) in KEYRING_NAMES.iter().zip(sidecar.keyrings().await?) {
+        if copy != Some(keyring.to_bytes()) {
+            sidecar.replace(name, &keyring.to_bytes()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a keyring into the place that its number gives it.
 async fn put(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
     let [first, second] = KEYRING_NAMES;
@@ -73,30 +84,28 @@ pub(super) fn require_ready(keyring: &Keyring) -> Result<()> {
     }
 }
 
-/// The keyring as the log needs it.
-pub(super) struct KeyringWrap {
-    pub(super) keyring: Keyring,
-    pub(super) environment: Arc<dyn Environment>,
+/// Looks for a newer keyring on behalf of a handle that only reads.
+pub(super) struct ReaderKeyring {
+    pub(super) sidecar: Sidecar,
+    /// What the store was opened with.
+    pub(super) key: Option<Arc<Key>>,
+    pub(super) keys: Arc<KeyStore>,
 }
 
-impl KeyWrap for KeyringWrap {
-    fn create_key(&self, id: KeyId) -> Result<(DomainKey, Vec<u8>)> {
-        let key = if self.keyring.is_encrypted() {
-            DomainKey::random(id, &*self.environment)?
-        } else {
-            DomainKey::none()
-        };
-        let wrapped = self.keyring.wrap(&key, &*self.environment)?;
-        Ok((key, wrapped))
-    }
-
-    fn unwrap_key(&self, wrapped: &[u8]) -> Result<DomainKey> {
-        self.keyring.unwrap(wrapped)
+impl KeyringWatch for ReaderKeyring {
+    fn refresh(&self) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move {
+            let sealed = choose(&self.sidecar.keyrings().await?)?;
+            if sealed.number() <= self.keys.number() {
+                return Ok(false);
+            }
+            Ok(self.keys.adopt(sealed.open(self.key.as_deref())?))
+        })
     }
 }
 
-impl fmt::Debug for KeyringWrap {
+impl fmt::Debug for ReaderKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyringWrap").finish_non_exhaustive()
+        f.debug_struct("ReaderKeyring").finish_non_exhaustive()
     }
 }

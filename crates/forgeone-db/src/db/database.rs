@@ -1,19 +1,23 @@
 //! The async face of a store.
 
 use super::check::seal_closed;
+use super::key_work::{KeyProgress, KeyRotation, KeyWork, PendingKeyChange, Shredded};
 use super::open::{Core, open};
 use super::sidecar::CLOSED_NAME;
 use super::stats::{StoreStats, collect};
+use crate::crypto::{KdfParams, Key};
 use crate::events::EventManager;
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions};
 use crate::pool::{off_thread, run_blocking};
 use crate::redb::Recovery;
-use crate::stream::{Writer, seal, tidy_up};
+use crate::stream::{TopicKind, Writer, seal, tidy_up};
 use crate::system::SystemManager;
 use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use uuid::Uuid;
 
 /// An open store. Cheap to clone; every clone is the same store, which closes when
 /// [`close`](Self::close) is called or the last clone is dropped. Managers, and the results,
@@ -98,9 +102,14 @@ impl Database {
         self.inner.mode
     }
 
+    /// The store's id, random and the same for ever: which store this is, wherever it lies.
+    pub fn id(&self) -> Uuid {
+        Uuid::from_bytes(self.inner.core.keys.keyring().lineage().store_id)
+    }
+
     /// Whether the store is encrypted.
     pub fn is_encrypted(&self) -> bool {
-        self.inner.core.keyring.is_encrypted()
+        self.inner.core.keys.keyring().is_encrypted()
     }
 
     /// Shards of each kind.
@@ -134,6 +143,113 @@ impl Database {
         let inner = Arc::clone(&self.inner);
         let work = async move { inner.core.seal_where(due).await };
         off_thread(&*self.inner.core.shared.environment, "seal", work).await?
+    }
+
+    /// Replaces keys, while appends and reads go on. What an earlier change left unfinished is
+    /// finished first; one change runs at a time, others wait for it. `progress` is called after
+    /// each step of what has to be rewritten.
+    ///
+    /// Dropping the returned future does not stop the change. One that was cut short by a crash, an
+    /// error or by closing the store is taken up again by the next opening for writing, in the
+    /// background; the store is whole in between, and opens with the same key.
+    ///
+    /// # Durability
+    /// Durable on return: no live value and no keyring names a key that was replaced.
+    ///
+    /// # Errors
+    /// `Invalid` in a store that is not encrypted; `Unsupported` on a handle that only reads;
+    /// `Corrupt` when something that has to be rewritten is damaged; as a commit.
+    ///
+    /// # Limits
+    /// Rewrites up to 32 MiB of records at a time, and an index of a database as a whole. Needs room
+    /// for that beside what is there.
+    ///
+    /// What it does not cover: copies of the store from before, together with a key that opened it
+    /// then; and what was freed stays on the medium until it is overwritten, sealed under the old
+    /// keys.
+    pub async fn rotate_keys(
+        &self,
+        what: KeyRotation,
+        mut progress: impl FnMut(&KeyProgress) + Send + 'static,
+    ) -> Result<()> {
+        self.key_work(|work| async move { work.rotate(what, &mut progress).await }).await
+    }
+
+    /// Destroys all records that a topic has now, by destroying their keys. The topic stays, and
+    /// goes on with the next number. An append that runs beside it comes either before, and is gone
+    /// too, or after.
+    ///
+    /// Covered are payloads and metadata, in this store and in every copy made of it from then on.
+    /// Not covered are the topic's name, ids, times and counts where they are or were seen
+    /// elsewhere, earlier copies and backups, what a medium keeps of overwritten keyring files (flash
+    /// memory, file systems that copy on write), and texts of checkpoint markers in freed pages of
+    /// older indexes.
+    ///
+    /// Reading such a record by number is `NotFound` from then on, and says that and when it was
+    /// shredded; queries begin behind them; a subscription or replay that stood before them is told
+    /// of the gap once, as an error with `from`, `to` and `reason`, and goes on.
+    ///
+    /// # Durability
+    /// Durable on return. Once begun it is finished in any case: by this call, or by the next opening
+    /// for writing.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown topic. `Unsupported` in a store that is not encrypted, where
+    /// nothing could be destroyed: what is removed stays readable on the medium; and on a handle
+    /// that only reads. As a commit.
+    pub async fn shred_topic(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
+        let name = name.to_owned();
+        self.key_work(|work| async move { work.shred(kind, &name).await }).await
+    }
+
+    /// Replaces the key of a slot while the store is open, as
+    /// [`StoreKeys::replace`](super::StoreKeys::replace) does.
+    ///
+    /// # Errors
+    /// As there; `Unsupported` on a handle that only reads.
+    pub async fn replace_key_slot(
+        &self,
+        slot: u8,
+        key: Key,
+        label: Option<&str>,
+        kdf: KdfParams,
+    ) -> Result<()> {
+        let label = label.map(str::to_owned);
+        self.key_work(
+            |work| async move { work.replace_slot(slot, (&key, kdf), label.as_deref()).await },
+        )
+        .await
+    }
+
+    /// The change of keys that is under way, or was cut short and is not yet finished.
+    ///
+    /// # Errors
+    /// `Unsupported` on a handle that only reads; `Corrupt`.
+    pub async fn pending_key_change(&self) -> Result<Option<PendingKeyChange>> {
+        self.key_work(|work| async move { work.pending().await }).await
+    }
+
+    /// Finishes what is pending, and waits for it.
+    ///
+    /// # Errors
+    /// As [`rotate_keys`](Self::rotate_keys).
+    pub async fn finish_key_changes(&self) -> Result<()> {
+        self.key_work(|work| async move { work.finish(&mut |_| {}).await }).await
+    }
+
+    async fn key_work<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+        &self,
+        work: impl FnOnce(Arc<KeyWork>) -> F,
+    ) -> Result<T> {
+        let core = &self.inner.core;
+        core.shared.check_open()?;
+        let keys = core.key_work.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unsupported,
+                "this handle only reads; open the store for writing to change keys",
+            )
+        })?;
+        off_thread(&*core.shared.environment, "keys", work(Arc::clone(keys))).await?
     }
 
     /// Sizes and counts of every database.
@@ -231,12 +347,7 @@ impl Inner {
         if core.writers.is_empty() || core.writers.iter().any(|writer| writer.is_poisoned()) {
             return Ok(());
         }
-        let keyring = &core.keyring;
-        let sealed = seal_closed(
-            core.shared.heads(),
-            (keyring.system_key(), keyring.lineage()),
-            &*core.shared.environment,
-        )?;
+        let sealed = seal_closed(core.shared.heads(), &core.keys, &*core.shared.environment)?;
         core.sidecar.replace(CLOSED_NAME, &sealed).await
     }
 }

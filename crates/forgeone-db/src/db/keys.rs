@@ -1,13 +1,13 @@
 //! Key slots: which keys open a store.
 
-use super::create::{open_keyring, put_both, require_ready};
+use super::create::{heal, open_keyring, put_both, require_ready};
 use super::sidecar::Sidecar;
 use crate::crypto::{KdfParams, Key, Keyring, SlotKind};
 use crate::environment::{Environment, SystemEnvironment};
 use crate::pool::run_blocking;
 use crate::redb::{StoreDirectory, StoreLock, SystemTimer};
 use chrono::{DateTime, Utc};
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct StoreKeys {
     keyring: Keyring,
     environment: Arc<dyn Environment>,
     lock: Option<StoreLock>,
+    /// Whether nobody knows which keyring is on disk.
+    failed: bool,
 }
 
 impl StoreKeys {
@@ -48,7 +50,8 @@ impl StoreKeys {
         let sidecar = Sidecar::Directory(directory);
         let keyring = open_keyring(&run_blocking(sidecar.keyrings())?, key)?;
         require_ready(&keyring)?;
-        Ok(Self { sidecar, keyring, environment: Arc::new(SystemEnvironment::new()), lock: None })
+        let environment = Arc::new(SystemEnvironment::new());
+        Ok(Self { sidecar, keyring, environment, lock: None, failed: false })
     }
 
     /// Opens the slots for changing them, as the store's only writer. Blocks for up to `wait`.
@@ -61,6 +64,7 @@ impl StoreKeys {
         let directory = StoreDirectory::open(path)?;
         let lock = directory.lock(wait, &SystemTimer::new())?;
         let keyring = open_keyring(&run_blocking(keys.sidecar.keyrings())?, key)?;
+        run_blocking(heal(&keys.sidecar, &keyring))?;
         Ok(Self { keyring, lock: Some(lock), ..keys })
     }
 
@@ -97,12 +101,7 @@ impl StoreKeys {
         let before: Vec<u8> = self.keyring.slots().iter().map(|slot| slot.number).collect();
         self.put(next)?;
         let added = self.list().into_iter().find(|slot| !before.contains(&slot.slot));
-        added.ok_or_else(|| {
-            forgeone_db_engine::Error::new(
-                forgeone_db_engine::ErrorKind::Internal,
-                "a slot was added but is not listed",
-            )
-        })
+        added.ok_or_else(|| Error::new(ErrorKind::Internal, "a slot was added but is not listed"))
     }
 
     /// Removes a slot: its key opens the store no longer.
@@ -120,14 +119,59 @@ impl StoreKeys {
         self.put(next)
     }
 
+    /// Replaces the key of a slot in one write: before it the old key opens the store, after it the
+    /// new one, and never both or neither. The label stays unless another is given.
+    ///
+    /// What this does not protect: whoever had the old key and keeps an older copy of the keyring
+    /// can still read with it what was written until then, and later: follow with
+    /// [`Database::rotate_keys`](super::Database::rotate_keys), wrapping key and then data keys, to
+    /// end that.
+    ///
+    /// # Durability
+    /// Durable on return, in both copies of the keyring. What a crash leaves in the copy that does
+    /// not count is overwritten by the next opening for writing.
+    ///
+    /// # Errors
+    /// `NotFound` for a slot that is not in use; otherwise as [`add`](Self::add).
+    pub fn replace(
+        &mut self,
+        slot: u8,
+        key: &Key,
+        label: Option<&str>,
+        kdf: KdfParams,
+    ) -> Result<()> {
+        let next = self.keyring.replace_slot(slot, (key, kdf), label, &*self.environment)?;
+        self.put(next)
+    }
+
+    /// Whether the wrapping key is being replaced, or was cut short at it: the next opening for
+    /// writing goes on.
+    pub fn rotation_under_way(&self) -> bool {
+        self.keyring.previous_generation().is_some()
+    }
+
+    /// The generation of the wrapping key: how often it was replaced, from 1; 0 without encryption.
+    pub fn generation(&self) -> u32 {
+        self.keyring.generation()
+    }
+
     fn put(&mut self, next: Keyring) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(
+                ErrorKind::Closed(ClosedReason::Poisoned),
+                "an earlier write of the keyring failed; open the key slots again",
+            ));
+        }
         if self.lock.is_none() {
-            return Err(forgeone_db_engine::Error::new(
-                forgeone_db_engine::ErrorKind::Unsupported,
+            return Err(Error::new(
+                ErrorKind::Unsupported,
                 "these key slots were opened for reading; open them for editing",
             ));
         }
+        // Another keyring of the same number must never be written.
+        self.failed = true;
         run_blocking(put_both(&self.sidecar, &next))?;
+        self.failed = false;
         self.keyring = next;
         Ok(())
     }

@@ -6,6 +6,7 @@ mod check;
 mod compact;
 mod create;
 mod database;
+mod key_work;
 mod keys;
 mod open;
 mod quota;
@@ -19,6 +20,7 @@ mod verify;
 
 pub use compact::{CompactProgress, CompactReport, CompactedDatabase};
 pub use database::Database;
+pub use key_work::{KeyProgress, KeyRotation, PendingKeyChange, Shredded};
 pub use keys::{KeySlot, StoreKeys};
 pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};

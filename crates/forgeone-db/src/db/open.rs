@@ -1,23 +1,22 @@
 //! Opening a store: keyring, lock, engine, databases, committers, in this order.
 
-use super::check::{check_witnesses, open_closed};
-use super::create::{KeyringWrap, begin, complete, is_absent, open_keyring, require_ready};
-use super::sidecar::{CLOSED_NAME, Sidecar};
+use super::check::{check_witnesses, read_closed};
+use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
+use super::key_work::KeyWork;
+use super::sidecar::Sidecar;
 use super::stack::build_engine;
 use crate::codec::corrupt;
-use crate::crypto::{CursorKey, Keyring, Lineage, Phase};
+use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
 use crate::integrity::Subject;
-use crate::log::{
-    BlockDraft, CommitLog, KeyWrap, KeyringWatch, Loaded, LogContext, Tables, TopicTable,
-};
+use crate::log::{BlockDraft, CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable};
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
     Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
-    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, write_settings,
+    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal, write_settings,
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
@@ -35,7 +34,9 @@ const WITNESS_TRIES: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) sidecar: Sidecar,
-    pub(super) keyring: Keyring,
+    pub(super) keys: Arc<KeyStore>,
+    /// Changes of keys; none on a handle that only reads.
+    pub(super) key_work: Option<Arc<KeyWork>>,
     pub(super) engine: Arc<dyn Engine>,
     /// Where the engine is redb.
     pub(super) redb: Option<Arc<RedbEngine>>,
@@ -63,11 +64,11 @@ struct Ground {
 /// # Errors
 /// See [`Database::open`](super::Database::open).
 pub(super) async fn open(options: StoreOptions) -> Result<Core> {
-    let (opened, keyring) = prepare(&options).await?;
+    let opened = prepare(&options).await?;
     let engine = Arc::clone(&opened.engine);
     let result = match options.mode {
-        OpenMode::Read => opened.read(keyring).await,
-        _ => opened.write(keyring).await,
+        OpenMode::Read => opened.read().await,
+        _ => opened.write().await,
     };
     if result.is_err() {
         // The error that matters is the one at hand; the lock goes with the engine in any case.
@@ -77,7 +78,7 @@ pub(super) async fn open(options: StoreOptions) -> Result<Core> {
 }
 
 /// Finds the ground and builds the engine on it.
-async fn prepare(options: &StoreOptions) -> Result<(Opening<'_>, Keyring)> {
+async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
     check_options(options)?;
     let ground = match &options.place {
         StorePlace::Directory(path) => {
@@ -91,7 +92,8 @@ async fn prepare(options: &StoreOptions) -> Result<(Opening<'_>, Keyring)> {
         }
     };
     let (engine, redb) = build_engine(options, ground.lock, ground.directory)?;
-    Ok((Opening { options, sidecar: ground.sidecar, engine, redb }, ground.keyring))
+    let keys = Arc::new(KeyStore::new(ground.keyring, Arc::clone(&options.environment)));
+    Ok(Opening { options, sidecar: ground.sidecar, keys, engine, redb })
 }
 
 fn check_options(options: &StoreOptions) -> Result<()> {
@@ -118,7 +120,7 @@ async fn ground_in_directory(directory: StoreDirectory, options: &StoreOptions) 
     let before = sidecar.keyrings().await?;
     // The key is tried before the lock is taken and before any data file is opened.
     if !is_absent(&before) {
-        let keyring = open_keyring(&before, options.key.as_ref())?;
+        let keyring = open_keyring(&before, options.key.as_deref())?;
         refuse_existing(&keyring, options.mode)?;
         if options.mode == OpenMode::Read {
             require_ready(&keyring)?;
@@ -153,7 +155,7 @@ async fn keyring(sidecar: &Sidecar, options: &StoreOptions) -> Result<Keyring> {
         }
         return begin(sidecar, options).await;
     }
-    let keyring = open_keyring(&copies, options.key.as_ref())?;
+    let keyring = open_keyring(&copies, options.key.as_deref())?;
     refuse_existing(&keyring, options.mode)?;
     if matches!(options.mode, OpenMode::Open | OpenMode::Read) {
         require_ready(&keyring)?;
@@ -171,6 +173,7 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
 struct Opening<'a> {
     options: &'a StoreOptions,
     sidecar: Sidecar,
+    keys: Arc<KeyStore>,
     engine: Arc<dyn Engine>,
     redb: Option<Arc<RedbEngine>>,
 }
@@ -189,23 +192,26 @@ impl Drop for Started {
 }
 
 impl Opening<'_> {
-    fn context(&self, keyring: &Keyring, database: DatabaseName) -> LogContext {
-        let keys: Arc<dyn KeyWrap> = Arc::new(KeyringWrap {
-            keyring: keyring.clone(),
-            environment: Arc::clone(&self.options.environment),
-        });
-        let system = keyring.system_key().clone();
+    /// Looks for newer keyrings; a writer is the only one who makes them.
+    fn watch(&self) -> Option<Arc<dyn KeyringWatch>> {
+        let watch = || ReaderKeyring {
+            sidecar: self.sidecar.clone(),
+            key: self.options.key.clone(),
+            keys: Arc::clone(&self.keys),
+        };
+        (self.options.mode == OpenMode::Read).then(|| Arc::new(watch()) as Arc<dyn KeyringWatch>)
+    }
+
+    fn context(&self, database: DatabaseName) -> LogContext {
         LogContext {
             engine: Arc::clone(&self.engine),
             database,
             durability: self.options.durability,
-            system: system.clone(),
-            lineage: keyring.lineage(),
-            keyring: keyring.number(),
-            watch: (self.options.mode == OpenMode::Read)
-                .then(|| Arc::new(self.sidecar.clone()) as Arc<dyn KeyringWatch>),
+            keys: Arc::clone(&self.keys),
+            lineage: self.keys.keyring().lineage(),
+            watch: self.watch(),
             environment: Arc::clone(&self.options.environment),
-            topics: Arc::new(TopicTable::new(keys, system)),
+            topics: Arc::new(TopicTable::new(Arc::clone(&self.keys))),
             tables: Tables::new(),
         }
     }
@@ -224,58 +230,53 @@ impl Opening<'_> {
         Caches::new(usize::try_from(self.options.cache_bytes / 2).unwrap_or(usize::MAX))
     }
 
-    async fn write(self, keyring: Keyring) -> Result<Core> {
+    async fn write(self) -> Result<Core> {
         let mut started = Started::default();
-        let core = self.write_with(keyring, &mut started).await?;
+        let core = self.write_with(&mut started).await?;
         started.0.clear();
         Ok(core)
     }
 
-    async fn write_with(self, keyring: Keyring, started: &mut Started) -> Result<Core> {
+    async fn write_with(self, started: &mut Started) -> Result<Core> {
         let caches = self.caches();
-        let (system, loaded) =
-            self.load(&keyring, system_name()?, Layout::system(), &caches).await?;
-        let keyring = if keyring.phase() == Phase::Creating {
-            self.create(keyring, &system, loaded.as_ref()).await?
+        let (system, loaded) = self.load(system_name()?, Layout::system(), &caches).await?;
+        if self.keys.keyring().phase() == Phase::Creating {
+            self.create(&system, loaded.as_ref()).await?;
         } else if loaded.is_none() {
             return Err(corrupt("the system database is missing").with("database", SYSTEM_DATABASE));
-        } else {
-            keyring
-        };
+        }
+        heal(&self.sidecar, &self.keys.keyring()).await?;
         // A creation has just written; what it wrote is read like any other log.
-        let (system, loaded) =
-            self.load(&keyring, system_name()?, Layout::system(), &caches).await?;
+        let (system, loaded) = self.load(system_name()?, Layout::system(), &caches).await?;
         let mut settings = read_settings(&system).await?;
         let recorded = settings.shard_count;
         settings.shard_count = recorded.max(self.options.shard_count.unwrap_or(recorded));
 
         let mut opened: Vec<OpenedShard> = vec![(system, loaded)];
         for (kind, index) in shards_of(settings.shard_count) {
-            let loading = self.load(&keyring, kind.shard_name(index)?, kind.layout(), &caches);
-            opened.push(loading.await?);
+            opened.push(self.load(kind.shard_name(index)?, kind.layout(), &caches).await?);
         }
         let shards: Vec<Arc<Shard>> = opened.iter().map(|(shard, _)| Arc::clone(shard)).collect();
-        let closed = self.closed(&keyring).await?;
+        let closed = self.closed().await?;
         check_witnesses(&shards, &closed)?;
 
-        let shared = self.shared(&settings, keyring.lineage());
+        let shared = self.shared(&settings, self.keys.keyring().lineage());
         self.make_writers(opened, &shared, started).await?;
         let writers = started.0.clone();
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
         {
+            if writer.limits().reached(writer.shard()) {
+                // The sealer does not run yet, and a committer with a long tail waits for it.
+                seal(writer, &shared).await?;
+            }
             write_settings(writer, &settings).await?;
         }
-        self.finish(keyring, (shards, writers), shared, settings)
+        self.finish((shards, writers), shared, settings).await
     }
 
     /// Writes the first commit of a new store and completes its keyring.
-    async fn create(
-        &self,
-        keyring: Keyring,
-        system: &Arc<Shard>,
-        loaded: Option<&Loaded>,
-    ) -> Result<Keyring> {
+    async fn create(&self, system: &Arc<Shard>, loaded: Option<&Loaded>) -> Result<()> {
         let settings = Settings {
             shard_count: self.options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT),
             max_size_bytes: self.options.max_size_bytes.unwrap_or(0),
@@ -286,34 +287,33 @@ impl Opening<'_> {
             None => CommitLog::create(context, 1),
             Some(loaded) => CommitLog::resume(context, loaded),
         };
-        let shared = self.shared(&settings, keyring.lineage());
+        let shared = self.shared(&settings, self.keys.keyring().lineage());
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
         let writer = Writer::new(shard, Arc::new(log), &shared, SealLimits::default());
         let written = write_settings(&writer, &settings).await;
         writer.stop();
         written?;
-        complete(&self.sidecar, &keyring, &*self.options.environment).await
+        let keyring = self.keys.keyring();
+        let ready = complete(&self.sidecar, &keyring, &*self.options.environment).await?;
+        self.keys.adopt(ready);
+        Ok(())
     }
 
     async fn load(
         &self,
-        keyring: &Keyring,
         database: DatabaseName,
         layout: Layout,
         caches: &Caches,
     ) -> Result<OpenedShard> {
-        let context = self.context(keyring, database);
+        let context = self.context(database);
         let shard = Arc::new(Shard::new(context, layout, caches.clone()));
         let loaded = shard.load().await?;
         Ok((shard, loaded))
     }
 
-    async fn closed(&self, keyring: &Keyring) -> Result<Vec<crate::log::Witness>> {
-        match self.sidecar.read(CLOSED_NAME).await? {
-            None => Ok(Vec::new()),
-            Some(stored) => open_closed(&stored, (keyring.system_key(), keyring.lineage())),
-        }
+    async fn closed(&self) -> Result<Vec<crate::log::Witness>> {
+        read_closed(&self.sidecar, &self.keys, self.watch().as_deref()).await
     }
 
     /// Commits a block with a higher term to every database there is, which fences any other
@@ -351,9 +351,9 @@ impl Opening<'_> {
         Ok(())
     }
 
-    async fn read(self, keyring: Keyring) -> Result<Core> {
+    async fn read(self) -> Result<Core> {
         let caches = self.caches();
-        let context = self.context(&keyring, system_name()?);
+        let context = self.context(system_name()?);
         let system = Arc::new(Shard::new(context, Layout::system(), caches.clone()));
         system.refresh().await?;
         if system.state().head.is_none() {
@@ -362,22 +362,22 @@ impl Opening<'_> {
         let settings = read_settings(&system).await?;
         let mut shards = vec![system];
         for (kind, index) in shards_of(settings.shard_count) {
-            let context = self.context(&keyring, kind.shard_name(index)?);
+            let context = self.context(kind.shard_name(index)?);
             let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
             shard.refresh().await?;
             shards.push(shard);
         }
-        self.check_moving_witnesses(&keyring, &shards).await?;
-        let shared = self.shared(&settings, keyring.lineage());
-        self.finish(keyring, (shards, Vec::new()), shared, settings)
+        self.check_moving_witnesses(&shards).await?;
+        let shared = self.shared(&settings, self.keys.keyring().lineage());
+        self.finish((shards, Vec::new()), shared, settings).await
     }
 
     /// As [`check_witnesses`], beside a writer: a database that was read before another had seen it
     /// grow is read again.
-    async fn check_moving_witnesses(&self, keyring: &Keyring, shards: &[Arc<Shard>]) -> Result<()> {
+    async fn check_moving_witnesses(&self, shards: &[Arc<Shard>]) -> Result<()> {
         let mut tries = WITNESS_TRIES;
         loop {
-            let closed = self.closed(keyring).await?;
+            let closed = self.closed().await?;
             let checked = check_witnesses(shards, &closed);
             tries -= 1;
             if checked.is_ok() || tries == 0 {
@@ -393,9 +393,8 @@ impl Opening<'_> {
         }
     }
 
-    fn finish(
+    async fn finish(
         self,
-        keyring: Keyring,
         (mut shards, writers): (Vec<Arc<Shard>>, Vec<Arc<Writer>>),
         shared: Arc<Shared>,
         settings: Settings,
@@ -406,9 +405,14 @@ impl Opening<'_> {
             writers.first().cloned(),
             Arc::clone(&shared),
         ));
-        let lineage = keyring.lineage();
-        let key = CursorKey::derive(keyring.system_key(), &lineage.store_id)?;
-        let tokens = Arc::new(Tokens::new(key, lineage.epoch));
+        let tokens = Arc::new(self.tokens(&directory).await?);
+        let key_work = KeyWork::new(
+            (&self.keys, &self.sidecar),
+            &directory,
+            // The system database's comes first.
+            (&writers, settings.shard_count),
+            &shared,
+        );
         let streams = |kind: TopicKind| {
             let count = settings.shard_count as usize;
             let skipped = count * usize::from(kind.code() - 1);
@@ -423,10 +427,16 @@ impl Opening<'_> {
         let logs = LogManager::new(streams(TopicKind::Logs), tokens);
         let state =
             StateStore::new(Arc::clone(&system), writers.first().cloned(), Arc::clone(&shared));
-        let background = self.start_background(&shards, &system, &writers, &shared)?;
+        let mut background = self.start_background(&shards, &system, &writers, &shared)?;
+        if let Some(work) = &key_work
+            && work.pending().await?.is_some()
+        {
+            background.push(work.spawn_finish(&*self.options.environment)?);
+        }
         Ok(Core {
             sidecar: self.sidecar,
-            keyring,
+            keys: self.keys,
+            key_work,
             engine: self.engine,
             redb: self.redb,
             shared,
@@ -439,6 +449,17 @@ impl Opening<'_> {
             state: SystemManager::new(Arc::new(state)),
             settings,
         })
+    }
+
+    /// Tokens stay valid when the system key is replaced.
+    async fn tokens(&self, directory: &Directory) -> Result<Tokens> {
+        let keyring = self.keys.keyring();
+        let lineage = keyring.lineage();
+        let key = match directory.token_key().await? {
+            Some(kept) => CursorKey::from_bytes(&kept)?,
+            None => CursorKey::derive(keyring.system_key(), &lineage.store_id)?,
+        };
+        Ok(Tokens::new(key, lineage.epoch))
     }
 
     fn start_background(
@@ -472,9 +493,9 @@ pub(super) struct Unopened {
 /// Goes as far as the engine, for reading, and takes the databases for what their names say.
 pub(super) async fn open_unopened(mut options: StoreOptions) -> Result<Unopened> {
     options.mode = OpenMode::Read;
-    let (opened, keyring) = prepare(&options).await?;
+    let opened = prepare(&options).await?;
     let engine = Arc::clone(&opened.engine);
-    let subject = opened.unopened(&keyring).await;
+    let subject = opened.unopened().await;
     match subject {
         Ok(subject) => Ok(Unopened { engine, subject }),
         Err(error) => {
@@ -490,11 +511,9 @@ pub(super) async fn close_unopened(engine: &Arc<dyn Engine>) {
 }
 
 impl Opening<'_> {
-    async fn unopened(&self, keyring: &Keyring) -> Result<Subject> {
+    async fn unopened(&self) -> Result<Subject> {
         let caches = self.caches();
-        let shard = |name, layout| {
-            Arc::new(Shard::new(self.context(keyring, name), layout, caches.clone()))
-        };
+        let shard = |name, layout| Arc::new(Shard::new(self.context(name), layout, caches.clone()));
         let system = shard(system_name()?, Layout::system());
         let count = match system.refresh().await {
             Ok(_) => read_settings(&system).await.ok().map(|settings| settings.shard_count),
@@ -512,7 +531,7 @@ impl Opening<'_> {
             }
         }
         let shard_count = count.unwrap_or(SHARD_COUNT_MAX);
-        let closed = self.closed(keyring).await;
+        let closed = self.closed().await;
         let keyrings = self.sidecar.keyrings().await?;
         Ok(Subject { system, shards, shard_count, closed, keyrings })
     }
@@ -540,6 +559,6 @@ fn system_name() -> Result<DatabaseName> {
 }
 
 /// Every shard of a store with so many of each kind, one kind after the other.
-fn shards_of(count: u32) -> impl Iterator<Item = (TopicKind, u32)> {
+pub(super) fn shards_of(count: u32) -> impl Iterator<Item = (TopicKind, u32)> {
     TopicKind::ALL.into_iter().flat_map(move |kind| (0..count).map(move |index| (kind, index)))
 }

@@ -2,6 +2,7 @@
 
 use super::compact::{CompactProgress, CompactReport};
 use super::database::Database;
+use super::key_work::{KeyProgress, KeyRotation, Shredded};
 use super::stats::StoreStats;
 use crate::events::{
     EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StoredEvent,
@@ -10,6 +11,7 @@ use crate::integrity::{VerifyDepth, VerifyProgress, VerifyReport};
 use crate::model::{EventMessage, StartFrom, StreamableEvent, TopicInfo, TopicPattern};
 use crate::options::{DbOptions, StoreOptions};
 use crate::pool::run_blocking;
+use crate::stream::TopicKind;
 use forgeone_db_engine::Result;
 use uuid::Uuid;
 
@@ -108,6 +110,26 @@ impl RedbManager {
     pub fn query_events(&self, query: EventQuery) -> Result<BlockingResults> {
         let results = run_blocking(self.events().query(query))?;
         Ok(BlockingResults { results, _store: self.database.clone() })
+    }
+
+    /// Replaces keys; waits until all is done.
+    ///
+    /// # Errors
+    /// As [`Database::rotate_keys`].
+    pub fn rotate_keys(
+        &self,
+        what: KeyRotation,
+        progress: impl FnMut(&KeyProgress) + Send + 'static,
+    ) -> Result<()> {
+        run_blocking(self.database.rotate_keys(what, progress))
+    }
+
+    /// Destroys all records that a topic has now.
+    ///
+    /// # Errors
+    /// As [`Database::shred_topic`].
+    pub fn shred_topic(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
+        run_blocking(self.database.shred_topic(kind, name))
     }
 
     /// Follows topics; the iterator waits for what comes.
@@ -245,8 +267,8 @@ impl Iterator for BlockingResults {
     }
 }
 
-/// A subscription or replay as an iterator, which keeps the store open: waits for the next event, and ends after an error or
-/// at the end of a replay.
+/// A subscription or replay as an iterator, which keeps the store open: waits for the next event, and
+/// ends after an error that is not about a gap, or at the end of a replay.
 #[derive(Debug)]
 pub struct BlockingSubscription {
     subscription: EventSubscription,

@@ -1,12 +1,8 @@
 //! The few small values beside the data: two copies of the keyring, and what a clean close leaves.
 
-use crate::crypto::choose;
-use crate::log::KeyringWatch;
 use crate::redb::StoreDirectory;
 use bytes::Bytes;
-use forgeone_db_engine::{
-    Batch, BoxFuture, DatabaseName, Durability, Engine, Read, Result, TableName,
-};
+use forgeone_db_engine::{Batch, DatabaseName, Durability, Engine, Read, Result, TableName};
 use std::sync::Arc;
 
 /// The two places of the keyring; the highest valid number counts.
@@ -15,12 +11,6 @@ pub(super) const KEYRING_NAMES: [&str; 2] = ["keyring.0", "keyring.1"]; // on-di
 pub(super) const CLOSED_NAME: &str = "closed"; // on-disk
 const SIDECAR_DATABASE: &str = "keyring"; // on-disk
 const SIDECAR_TABLE: &str = "keyring"; // on-disk
-
-impl KeyringWatch for Sidecar {
-    fn present_number(&self) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(async move { Ok(choose(&self.keyrings().await?)?.number()) })
-    }
-}
 
 /// Where the small values lie.
 #[derive(Debug, Clone)]

@@ -64,7 +64,7 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
         allocated_bytes: databases.iter().map(|database| database.allocated_bytes).sum(),
         available_bytes,
         max_size_bytes: core.shared.quota_bytes(),
-        encrypted: core.keyring.is_encrypted(),
+        encrypted: core.keys.keyring().is_encrypted(),
         databases,
     })
 }

@@ -1,8 +1,8 @@
 //! Verifying a store, open or too damaged to open.
 
+use super::check::read_closed;
 use super::database::Database;
 use super::open::{Core, Unopened, close_unopened, open_unopened};
-use super::sidecar::CLOSED_NAME;
 use crate::integrity::{self, Subject, VerifyDepth, VerifyProgress, VerifyReport};
 use crate::options::StoreOptions;
 use crate::pool::off_thread;
@@ -61,13 +61,8 @@ impl Database {
 
 async fn subject(core: &Core) -> Result<Subject> {
     // Beside a writer the file is of an earlier close, and everything has grown since.
-    let closed = match core.sidecar.read(CLOSED_NAME).await? {
-        None => Ok(Vec::new()),
-        Some(stored) => {
-            let keyring = &core.keyring;
-            super::check::open_closed(&stored, (keyring.system_key(), keyring.lineage()))
-        }
-    };
+    let watch = core.system.context().watch.as_deref();
+    let closed = read_closed(&core.sidecar, &core.keys, watch).await;
     Ok(Subject {
         system: Arc::clone(&core.system),
         shards: core.shards.clone(),

@@ -3,9 +3,11 @@
 //!
 //! Absent on purpose: files (an engine's and its directory's business) and the network.
 
+mod mark;
 mod system;
 mod timestamp;
 
+pub use mark::{mark_store_thread, on_store_thread};
 pub use system::SystemEnvironment;
 pub use timestamp::Timestamp;
 
@@ -27,7 +29,7 @@ pub trait Environment: Debug + Send + Sync + 'static {
     /// `Unavailable` when the generator cannot answer. Nothing may be sealed then.
     fn fill_random(&self, bytes: &mut [u8]) -> Result<()>;
 
-    /// Runs `task` on a thread of its own with a name.
+    /// Runs `task` on a thread of its own with a name, marked by [`mark_store_thread`].
     ///
     /// # Errors
     /// `Unavailable` when no thread can be started.

@@ -1,6 +1,6 @@
 //! The real world.
 
-use super::{Environment, Task, Timestamp};
+use super::{Environment, Task, Timestamp, mark_store_thread};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,10 @@ impl Environment for SystemEnvironment {
     }
 
     fn spawn(&self, name: &str, task: Box<dyn FnOnce() + Send>) -> Result<Task> {
+        let task = move || {
+            mark_store_thread();
+            task();
+        };
         std::thread::Builder::new().name(name.to_owned()).spawn(task).map(Task::new).map_err(
             |error| {
                 Error::new(ErrorKind::Unavailable, "no thread could be started").with_source(error)

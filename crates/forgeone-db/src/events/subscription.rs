@@ -14,7 +14,9 @@ use std::task::{Context, Poll};
 /// repeat. Events of different topics come in the order of their commits as far as one page
 /// reaches (1,024 events or 1 MiB); no order across topics is promised.
 ///
-/// Also a [`Stream`], which ends after the first error, or after the last event of a replay.
+/// Also a [`Stream`], which ends after the first error, or after the last event of a replay. One
+/// error ends nothing: where events are missing because they were shredded, the gap is told once, as
+/// `NotFound` with `topic`, `from`, `to` and `reason`, and then comes what follows it.
 ///
 /// # Limits
 /// Buffers one page. A slow reader slows nobody and loses nothing: what it has not read is read
@@ -32,12 +34,13 @@ impl EventSubscription {
         Following::start(streams, tokens, topics, start, at_the_end).await.map(Self)
     }
 
-    /// The next event; waits for it. `None` only at the end of a replay, or after an error.
+    /// The next event; waits for it. `None` only at the end of a replay, or after an error that was
+    /// not about a gap.
     ///
     /// Cancellation: dropping the returned future loses no event.
     ///
     /// # Errors
-    /// `Corrupt`, naming topic and range; `Closed` when the store closes.
+    /// `Corrupt`, naming topic and range; `Closed` when the store closes; `NotFound` for a gap.
     pub async fn next(&mut self) -> Result<Option<StoredEvent>> {
         std::future::poll_fn(|context| self.poll_event(context)).await.transpose()
     }

@@ -16,8 +16,12 @@ pub(crate) enum Tombstones {
     Drop,
 }
 
-/// Merges runs that follow one another in age, newest first, into one. Memory is a few pages for
-/// each run, whatever their size. The runs stay as they are.
+/// Whether an entry stays in a merged run.
+pub(crate) type Keeps<'a> = &'a (dyn Fn(&[u8], Option<&[u8]>) -> bool + Sync);
+
+/// Merges runs that follow one another in age, newest first, into one with the entries that
+/// `keeps` lets through. Memory is a few pages for each run, whatever their size. The runs stay as
+/// they are.
 ///
 /// # Errors
 /// `Corrupt`, naming database, table and piece; as the engine's.
@@ -25,7 +29,7 @@ pub(crate) async fn merge(
     context: &IndexContext,
     family: &Family,
     runs: &[Arc<Run>],
-    tombstones: Tombstones,
+    (tombstones, keeps): (Tombstones, Keeps<'_>),
     piece: &mut PieceWriter,
 ) -> Result<RunRef> {
     if runs.iter().any(|run| run.named().family != family.id) {
@@ -36,7 +40,8 @@ pub(crate) async fn merge(
     let mut writer = RunWriter::begin(context, family, piece)?;
     while merged.next().await? {
         let value = merged.value();
-        if value.is_some() || tombstones == Tombstones::Keep {
+        let hides = value.is_some() || tombstones == Tombstones::Keep;
+        if hides && keeps(merged.key(), value) {
             writer.push(merged.key(), value).await?;
         }
     }

@@ -31,7 +31,7 @@ pub(crate) use scan::Scan;
 pub(crate) use view::Index;
 
 use crate::codec::Compression;
-use crate::crypto::{Binding, DomainKey, Lineage, PieceType};
+use crate::crypto::{Binding, KeyStore, Lineage, PieceType};
 use crate::environment::Environment;
 use crate::piece::{PieceReader, PieceWriter, UnitCache};
 use bytes::Bytes;
@@ -98,12 +98,12 @@ pub(crate) struct Family {
     pub(crate) filter: FilterKey,
 }
 
-/// What runs are read and written with: one database, the system domain's key, a cache.
+/// What runs are read and written with: one database, the system domain's keys, a cache.
 #[derive(Debug, Clone)]
 pub(crate) struct IndexContext {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) database: DatabaseName,
-    pub(crate) domain: DomainKey,
+    pub(crate) keys: Arc<KeyStore>,
     pub(crate) lineage: Lineage,
     pub(crate) environment: Arc<dyn Environment>,
     /// Opened pages and filters. May be shared with segments and other databases.

@@ -9,7 +9,7 @@ use super::{
     CachePolicy, DIRECTORY_UNIT, Family, IndexContext, RUN, RunCursor, RunRef, Slot, binding,
 };
 use crate::codec::{Compression, corrupt, decompress};
-use crate::crypto::Lineage;
+use crate::crypto::{KeyId, Lineage};
 use crate::piece::{CacheKey, Member, UnitCache};
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Result};
 use std::fmt;
@@ -46,7 +46,11 @@ impl Run {
     ) -> Result<Self> {
         let reader = context.piece_reader(&family.table);
         let place = binding(context.lineage, family.id, DIRECTORY_UNIT, Compression::None);
-        let mut member = reader.open(&named.piece, &context.domain, RUN, &place).await?;
+        let system = context.keys.system_key_of(KeyId(named.key)).map_err(|error| {
+            let error = error.with("database", &context.database).with("table", &family.table);
+            error.with("piece", named.piece.piece)
+        })?;
+        let mut member = reader.open(&named.piece, &system, RUN, &place).await?;
         let directory = Directory::read(&member.take_directory(), named.piece.units_bytes)
             .map_err(|error| member.locate(error))?;
         let fits = named.family == family.id

@@ -30,6 +30,9 @@ pub(crate) struct RunRef {
     pub(crate) first_key: Vec<u8>,
     #[cbor(n(4), with = "minicbor::bytes")]
     pub(crate) last_key: Vec<u8>,
+    /// The number of the system key that it is sealed under.
+    #[n(5)]
+    pub(crate) key: u64,
 }
 
 /// Writes one run. It holds a page, the hashes of one filter and the directory, whatever the size
@@ -44,6 +47,7 @@ pub(crate) struct RunWriter<'a> {
     directory: DirectoryBuilder,
     first_key: Vec<u8>,
     last_key: Vec<u8>,
+    key: u64,
 }
 
 impl<'a> RunWriter<'a> {
@@ -58,15 +62,17 @@ impl<'a> RunWriter<'a> {
     ) -> Result<Self> {
         let mut seed = FilterSeed([0; FILTER_SEED_BYTES]);
         context.environment.fill_random(&mut seed.0)?;
+        let system = context.keys.system_key();
         Ok(Self {
             family: family.id,
             lineage: context.lineage,
-            member: piece.begin(&context.domain, RUN, &*context.environment)?,
+            member: piece.begin(&system, RUN, &*context.environment)?,
             page: PageBuilder::default(),
             filter: FilterBuilder::new(family.filter, seed.clone()),
             directory: DirectoryBuilder::new(family.id, family.filter, seed),
             first_key: Vec::new(),
             last_key: Vec::new(),
+            key: system.id().0,
         })
     }
 
@@ -120,6 +126,7 @@ impl<'a> RunWriter<'a> {
             entries,
             first_key: self.first_key,
             last_key: self.last_key,
+            key: self.key,
         })
     }
 

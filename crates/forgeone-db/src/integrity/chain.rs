@@ -141,8 +141,13 @@ impl Walk {
             let (segment, _) = self.segment_at(subject, bounds.last)?;
             Some((segment.last, segment.time_max()))
         };
+        let given_up = || {
+            let floor = self.floor_of(subject)?;
+            Some((floor.first.saturating_sub(1), floor.time_max()))
+        };
         let known = links.ends.get(&subject).copied();
-        let (end, mut time_max) = known.or_else(sealed).unwrap_or((0, Timestamp::MIN));
+        let known = known.or_else(sealed).or_else(given_up);
+        let (end, mut time_max) = known.unwrap_or((0, Timestamp::MIN));
         let follows = first == end + 1;
         let mut punctual = true;
         for record in records {

@@ -7,7 +7,7 @@ use crate::codec::corrupt;
 use crate::index::{Family, Index, Run, Scan};
 use crate::log::TOPIC_ID_MIN;
 use crate::stream::{entry_position, index_entries};
-use forgeone_db_engine::{Direction, Entry, KeyRange, Result};
+use forgeone_db_engine::{Direction, Entry, Error, KeyRange, Result};
 use std::sync::Arc;
 
 pub(super) const REMEDY: &str =
@@ -29,10 +29,14 @@ impl Walk {
         for family in self.layout().families().to_vec() {
             loop {
                 let saved = (ledger.report.runs, ledger.report.index_entries);
-                let checked = contained(self.check_index(&family, key, ledger).await)?;
-                let Err(error) = checked else { break };
+                let mut others = Vec::new();
+                let checked = self.check_index(&family, key, &mut others, ledger).await;
+                let Err(error) = contained(checked)? else { break };
                 if !self.has_moved().await? {
-                    ledger.add(self.report(&error, &family.table, REMEDY));
+                    others.push(error);
+                    for error in others {
+                        ledger.add(self.report(&error, &family.table, REMEDY));
+                    }
                     break;
                 }
                 (ledger.report.runs, ledger.report.index_entries) = saved;
@@ -45,9 +49,10 @@ impl Walk {
         &mut self,
         family: &Family,
         key: &DigestKey,
+        others: &mut Vec<Error>,
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
-        let mut first_error = None;
+        let mut last_error = None;
         let mut runs = Vec::new();
         for reference in self.runs_of(family) {
             let audited = async {
@@ -62,15 +67,11 @@ impl Walk {
                     ledger.authenticated(reference.piece.bytes());
                     runs.push(run);
                 }
-                // The last one is returned, and reported by the caller; all are looked at.
-                Err(error) => {
-                    if let Some(before) = first_error.replace(error) {
-                        ledger.add(self.report(&before, &family.table, REMEDY));
-                    }
-                }
+                // All are looked at, and reported by the caller unless a writer has replaced them.
+                Err(error) => others.extend(last_error.replace(error)),
             }
         }
-        if let Some(error) = first_error {
+        if let Some(error) = last_error {
             return Err(error);
         }
         let index = Index::new(Vec::new(), runs);
@@ -121,7 +122,8 @@ impl Walk {
         let lost = |hole: &super::walk::Hole| {
             hole.subject == subject && (hole.from..=hole.to).contains(&sequence)
         };
-        !newer && !self.holes.iter().any(lost)
+        let given_up = self.floor_of(subject).is_some_and(|floor| sequence < floor.first);
+        !newer && !given_up && !self.holes.iter().any(lost)
     }
 
     /// The slow pass: says which entries are missing and which are too many.
@@ -161,7 +163,8 @@ impl Walk {
             }
         }
         count += self.name_extras(family, index, ledger).await?;
-        if ledger.report.findings.len() == before {
+        // Entries of records that were shredded meanwhile are gone with them.
+        if ledger.report.findings.len() == before && !self.has_lost_records() {
             let what = format!("an index has other entries than the records: {count} of them");
             ledger.add(self.report(&corrupt(&what), &family.table, REMEDY));
         }

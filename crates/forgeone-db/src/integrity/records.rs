@@ -6,7 +6,7 @@ use super::walk::{Bounds, Hole, Walk};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::Index;
-use crate::log::{SegmentRef, TOPIC_ID_MIN};
+use crate::log::{Floor, SegmentRef, TOPIC_ID_MIN};
 use crate::stream::{RecordBatch, Segment, id_key, index_entries, parse_sequence};
 use forgeone_db_engine::Result;
 use std::sync::Arc;
@@ -45,6 +45,13 @@ impl Walk {
     ) -> Result<()> {
         let mut next = bounds.first;
         while next <= bounds.last {
+            if let Some(floor) = self.floor_of(bounds.subject)
+                && next < floor.first
+            {
+                // Shredded since the walk began.
+                next = floor.first;
+                continue;
+            }
             let Some((reference, before)) = self.segment_at(bounds.subject, next) else {
                 let error = corrupt("no segment has these records")
                     .with("topic id", bounds.subject)
@@ -58,7 +65,9 @@ impl Walk {
                 Ok(segment) => {
                     ledger.report.segments += 1;
                     ledger.authenticated(reference.piece.directory_bytes.into());
-                    let before = before.map_or(Timestamp::MIN, |segment| segment.time_max());
+                    let given_up = || self.floor_of(bounds.subject).map(Floor::time_max);
+                    let before = before.map(|segment| segment.time_max()).or_else(given_up);
+                    let before = before.unwrap_or(Timestamp::MIN);
                     let place = Place { bounds, before, key, ids };
                     next = self.check_segment(&segment, next, &place, ledger).await?;
                 }

@@ -116,7 +116,7 @@ fn topics_and_counters_that_disagree_are_named() {
     let report = verified(1, |manifest| manifest.topics[0].name = "another".to_owned());
     assert!(messages(&report)[0].contains("disagree about a topic"), "{report:#?}");
     assert_eq!(report.errors().next().unwrap().topic.as_deref(), Some("another"));
-    let report = verified(1, |manifest| manifest.topics[0].wrapped_key[90] ^= 1);
+    let report = verified(1, |manifest| manifest.topics[0].wrapped_keys[0][90] ^= 1);
     assert!(!report.is_sound(), "{report:#?}");
     let report = verified(0, |manifest| manifest.pinned.truncate(1));
     assert!(messages(&report)[0].contains("an index of state differs"), "{report:#?}");

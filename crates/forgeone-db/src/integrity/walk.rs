@@ -4,7 +4,7 @@ use super::digest::{Digest, DigestKey};
 use super::report::{Finding, FindingSeverity, Ledger, VerifyDepth, contained};
 use super::state::State;
 use crate::index::{Family, FamilyId, IndexContext};
-use crate::log::{Hash, Head, LogContext, Manifest, SegmentRef, Witness};
+use crate::log::{Floor, Hash, Head, LogContext, Manifest, SegmentRef, Witness};
 use crate::piece::{Cache, PieceReader, list_pieces};
 use crate::stream::{Layout, SegmentCache, Shard};
 use forgeone_db_engine::{Error, Result, TableName};
@@ -140,7 +140,7 @@ impl Walk {
     }
 
     fn introduce(&self, manifest: &Manifest) {
-        manifest.topics.iter().for_each(|topic| self.context.topics.introduce(topic));
+        self.context.topics.adopt(&manifest.topics);
     }
 
     fn count_move(&mut self) -> bool {
@@ -213,6 +213,19 @@ impl Walk {
         let segment = segments.get(index).filter(|segment| segment.first <= sequence)?;
         let before = index.checked_sub(1).and_then(|before| segments.get(before));
         Some((segment.clone(), before.cloned()))
+    }
+
+    /// Where the records of `subject` begin now, if older ones were given up.
+    pub(super) fn floor_of(&self, subject: u64) -> Option<&Floor> {
+        self.manifest.as_ref()?.floor(subject)
+    }
+
+    /// Whether a topic was shredded since the walk began.
+    pub(super) fn has_lost_records(&self) -> bool {
+        self.moved
+            && self.bounds.iter().any(|bounds| {
+                self.floor_of(bounds.subject).is_some_and(|floor| floor.first > bounds.first)
+            })
     }
 
     /// What was sealed of `subject` when the walk began.

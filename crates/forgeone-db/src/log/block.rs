@@ -3,8 +3,10 @@
 use super::topic_table::TopicTable;
 use super::{from_cbor, to_cbor};
 use crate::codec::{Compression, Cursor, compress, corrupt, decompress};
-use crate::crypto::{Binding, DomainKey, KeyId, Lineage, PieceKey, PieceType, Place, TAG_BYTES};
-use crate::crypto::{open_value, seal_value};
+use crate::crypto::{
+    Binding, DomainKey, KeyId, KeyStore, Lineage, PieceKey, PieceType, Place, TAG_BYTES,
+    open_value, seal_value,
+};
 use crate::environment::{Environment, Timestamp};
 use bytes::Bytes;
 use forgeone_db_engine::Result;
@@ -64,9 +66,19 @@ pub(crate) struct TopicIntro {
     pub(crate) kind: u8,
     #[n(2)]
     pub(crate) name: String,
-    /// The topic's domain key, wrapped; empty in a store without a key.
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub(crate) wrapped_key: Vec<u8>,
+    /// The topic's domain keys, wrapped. The newest comes first and seals, all of them open.
+    #[n(3)]
+    pub(crate) wrapped_keys: WrappedKeys,
+}
+
+/// Domain keys of a topic, each wrapped by the keyring, newest first.
+pub(crate) type WrappedKeys = Vec<minicbor::bytes::ByteVec>;
+
+impl TopicIntro {
+    /// The wrapped keys as bytes.
+    pub(crate) fn wrapped(&self) -> impl Iterator<Item = &[u8]> {
+        self.wrapped_keys.iter().map(|key| key.as_slice())
+    }
 }
 
 /// Where a section lies and what it holds. Its offset is counted from the end of the header.
@@ -179,7 +191,7 @@ pub(crate) struct Block {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BlockContext<'a> {
     pub(super) database: &'a str,
-    pub(super) system: &'a DomainKey,
+    pub(super) keys: &'a KeyStore,
     pub(super) lineage: Lineage,
     pub(super) environment: &'a dyn Environment,
 }
@@ -218,7 +230,7 @@ impl BlockContext<'_> {
             topics: draft.topics,
         };
         let sealed = seal_value(
-            self.system,
+            &self.keys.system_key(),
             PieceType::BlockHeader,
             self.place(at.number),
             to_cbor(&header),
@@ -286,7 +298,8 @@ impl BlockContext<'_> {
         let sealed = cursor.take(header_len)?;
         let body_start = 4 + header_len;
         let hash = blake3::hash(stored.get(..body_start).unwrap_or_default()).into();
-        let raw = open_value(self.system, PieceType::BlockHeader, self.place(number), sealed)?;
+        let system = self.keys.system_key_for(sealed);
+        let raw = open_value(&system, PieceType::BlockHeader, self.place(number), sealed)?;
         let header: BlockHeader = from_cbor(&raw)?;
         if header.database != self.database || header.number != number {
             return Err(corrupt("a block belongs to another place"));

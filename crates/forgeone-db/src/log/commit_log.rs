@@ -5,7 +5,7 @@ use super::head::Head;
 use super::manifest::Manifest;
 use super::topic_table::TopicTable;
 use crate::codec::corrupt;
-use crate::crypto::{DomainKey, Lineage};
+use crate::crypto::{KeyStore, Lineage};
 use crate::environment::Environment;
 use bytes::Bytes;
 use forgeone_db_engine::{
@@ -19,6 +19,8 @@ use std::sync::Arc;
 const HEAD_KEY: &[u8] = &[0]; // on-disk
 /// Bytes of blocks that one read asks for while the tail is loaded.
 const TAIL_PAGE_BYTES: u64 = 4 << 20;
+/// How often a head that moves on is read again because its key is not known.
+const HEAD_TRIES: u32 = 64;
 
 /// The tables that every database has.
 #[derive(Debug, Clone)]
@@ -41,11 +43,10 @@ pub(crate) struct LogContext {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) database: DatabaseName,
     pub(crate) durability: Durability,
-    pub(crate) system: DomainKey,
+    pub(crate) keys: Arc<KeyStore>,
     pub(crate) lineage: Lineage,
-    pub(crate) keyring: u64,
-    /// Tells whether a keyring that is newer than ours is there; for handles that only read, since
-    /// key slots may be changed beside them.
+    /// Looks for a keyring that is newer than ours; for handles that only read, since keys may be
+    /// changed beside them.
     pub(crate) watch: Option<Arc<dyn KeyringWatch>>,
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) topics: Arc<TopicTable>,
@@ -54,11 +55,12 @@ pub(crate) struct LogContext {
 
 /// Looks at the keyring as it is now.
 pub(crate) trait KeyringWatch: Debug + Send + Sync {
-    /// The number of the keyring that counts now.
+    /// Takes the keyring that counts now into the key store; says whether it is newer.
     ///
     /// # Errors
-    /// `Corrupt` when neither copy is sound; as the place where it lies.
-    fn present_number(&self) -> BoxFuture<'_, Result<u64>>;
+    /// `WrongKey` when the key that the store was opened with no longer opens it; `Corrupt` when
+    /// neither copy is sound; as the place where it lies.
+    fn refresh(&self) -> BoxFuture<'_, Result<bool>>;
 }
 
 /// What may stand behind the head that was read.
@@ -98,7 +100,7 @@ impl LogContext {
     fn block_context(&self) -> BlockContext<'_> {
         BlockContext {
             database: self.database.as_str(),
-            system: &self.system,
+            keys: &self.keys,
             lineage: self.lineage,
             environment: &*self.environment,
         }
@@ -120,10 +122,28 @@ impl LogContext {
     /// # Errors
     /// `Corrupt` when the head is not authentic, or missing while blocks are there.
     pub(crate) async fn load_head(&self) -> Result<Option<(Head, Bytes)>> {
-        let Some(stored) = self.stored_head().await? else { return Ok(None) };
-        let head = Head::open(&self.system, self.lineage, self.database.as_str(), &stored)
-            .map_err(|error| self.locate(error))?;
-        if head.keyring > self.keyring && head.keyring > self.present_keyring().await? {
+        let Some(mut stored) = self.stored_head().await? else { return Ok(None) };
+        let mut tries = HEAD_TRIES;
+        let head = loop {
+            match self.open_head(&stored) {
+                Ok(head) => break head,
+                Err(error) => {
+                    tries -= 1;
+                    // Either it is sealed under a key that is newer than our keyring, or it was
+                    // replaced before a key was given up.
+                    let newer = self.refresh_keys().await?;
+                    let now = self.get(&self.tables.head, HEAD_KEY).await?.unwrap_or_default();
+                    if tries == 0 || (!newer && now == stored) {
+                        return Err(self.locate(error));
+                    }
+                    stored = now;
+                }
+            }
+        };
+        if head.keyring > self.keys.number() {
+            self.refresh_keys().await?;
+        }
+        if head.keyring > self.keys.number() {
             return Err(self.locate(corrupt("the keyring is older than the data; restore both")));
         }
         Ok(Some((head, stored)))
@@ -147,10 +167,18 @@ impl LogContext {
             .ok_or_else(|| self.locate(corrupt("the head is missing while its log is there")))
     }
 
-    async fn present_keyring(&self) -> Result<u64> {
+    fn open_head(&self, stored: &[u8]) -> Result<Head> {
+        Head::open(&self.keys, self.lineage, self.database.as_str(), stored)
+    }
+
+    /// Looks for a newer keyring; says whether there was one.
+    ///
+    /// # Errors
+    /// As [`KeyringWatch::refresh`].
+    pub(crate) async fn refresh_keys(&self) -> Result<bool> {
         match &self.watch {
-            Some(watch) => watch.present_number().await,
-            None => Ok(self.keyring),
+            Some(watch) => watch.refresh().await,
+            None => Ok(false),
         }
     }
 
@@ -162,9 +190,7 @@ impl LogContext {
     pub(crate) async fn load(&self, behind: BehindHead) -> Result<Option<Loaded>> {
         let Some((head, stored_head)) = self.load_head().await? else { return Ok(None) };
         let manifest = self.load_manifest(&head).await.map_err(|error| self.locate(error))?;
-        for topic in &manifest.topics {
-            self.topics.introduce(topic);
-        }
+        self.topics.adopt(&manifest.topics);
         let tail = self
             .load_blocks((manifest.covers, manifest.covers_hash), &head, behind)
             .await
@@ -186,7 +212,7 @@ impl LogContext {
                 .with("manifest", head.manifest));
         }
         let place = (self.database.as_str(), head.manifest);
-        Manifest::open(&self.system, self.lineage, place, &stored)
+        Manifest::open(&self.keys, self.lineage, place, &stored)
     }
 
     /// Reads the blocks after a known one, by number and hash, up to the head.
@@ -309,7 +335,7 @@ impl CommitLog {
             manifest: 0,
             manifest_hash: NO_HASH,
             oldest: 1,
-            keyring: context.keyring,
+            keyring: context.keys.number(),
         };
         Self { context, state: Mutex::new(LogState { head, stored: Bytes::new() }) }
     }
@@ -339,14 +365,14 @@ impl CommitLog {
             number: state.head.number + 1,
             previous: state.head.hash,
             term: state.head.term,
-            keyring: self.context.keyring,
+            keyring: self.context.keys.number(),
         };
         let (stored, block) = self.context.block_context().seal(at, draft)?;
         let head = Head {
             number: block.number,
             hash: block.hash,
             stamp: block.stamp,
-            keyring: self.context.keyring,
+            keyring: at.keyring,
             ..state.head.clone()
         };
         let mut batch = Batch::new(self.context.database.clone());
@@ -364,12 +390,14 @@ impl CommitLog {
     /// As [`append`](Self::append).
     pub(crate) async fn install(&self, manifest: &Manifest) -> Result<Head> {
         let context = &self.context;
-        let stored = manifest.seal(&context.system, context.lineage, &*context.environment)?;
+        let keyring = context.keys.number();
+        let stored = manifest.seal(&context.keys, context.lineage, &*context.environment)?;
         let mut state = self.state.lock().await;
         let head = Head {
             manifest: manifest.number,
             manifest_hash: blake3::hash(&stored).into(),
             oldest: manifest.covers + 1,
+            keyring,
             ..state.head.clone()
         };
         let mut batch = Batch::new(context.database.clone());
@@ -381,7 +409,7 @@ impl CommitLog {
     async fn commit_head(&self, state: &mut LogState, head: Head, mut batch: Batch) -> Result<()> {
         let context = &self.context;
         let stored: Bytes =
-            head.seal(&context.system, context.lineage, &*context.environment)?.into();
+            head.seal(&context.keys, context.lineage, &*context.environment)?.into();
         if state.stored.is_empty() {
             batch.require_absent(&context.tables.head, HEAD_KEY);
         } else {

@@ -3,7 +3,7 @@
 use super::block::Hash;
 use super::{from_cbor, to_cbor};
 use crate::codec::corrupt;
-use crate::crypto::{DomainKey, Lineage, PieceType, Place, open_value, seal_value};
+use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value};
 use crate::environment::Environment;
 use forgeone_db_engine::Result;
 use minicbor::{Decode, Encode};
@@ -42,22 +42,23 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn seal(
         &self,
-        system: &DomainKey,
+        keys: &KeyStore,
         lineage: Lineage,
         environment: &dyn Environment,
     ) -> Result<Vec<u8>> {
-        seal_value(system, PieceType::Head, place(lineage), to_cbor(self), environment)
+        seal_value(&keys.system_key(), PieceType::Head, place(lineage), to_cbor(self), environment)
     }
 
     /// # Errors
     /// `Corrupt` when the value is not the head of `database`.
     pub(crate) fn open(
-        system: &DomainKey,
+        keys: &KeyStore,
         lineage: Lineage,
         database: &str,
         stored: &[u8],
     ) -> Result<Self> {
-        let raw = open_value(system, PieceType::Head, place(lineage), stored)?;
+        let raw =
+            open_value(&keys.system_key_for(stored), PieceType::Head, place(lineage), stored)?;
         let head: Self = from_cbor(&raw)?;
         if head.database != database {
             return Err(corrupt("the head belongs to another database"));

@@ -3,7 +3,7 @@
 use super::block::{Hash, TopicIntro, Witness};
 use super::{from_cbor, to_cbor};
 use crate::codec::corrupt;
-use crate::crypto::{DomainKey, Lineage, PieceType, Place, open_value, seal_value};
+use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value};
 use crate::environment::{Environment, Timestamp};
 use crate::index::RunRef;
 use crate::piece::PieceRef;
@@ -81,6 +81,40 @@ pub(crate) struct Manifest {
     #[n(9)]
     #[cbor(default)]
     pub(crate) pinned: Vec<PinnedEntry>,
+    /// Topics whose oldest records were given up, ordered by subject.
+    #[n(10)]
+    #[cbor(default)]
+    pub(crate) floors: Vec<Floor>,
+}
+
+/// Where the records of a topic begin whose older ones were given up.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Floor {
+    #[n(0)]
+    pub(crate) subject: u64,
+    /// The first sequence number that is retained, or the next to be given.
+    #[n(1)]
+    pub(crate) first: u64,
+    /// The topic's greatest time before it.
+    #[n(2)]
+    pub(crate) seconds_max: i64,
+    #[n(3)]
+    pub(crate) nanos_max: u32,
+    /// When the older records were shredded.
+    #[n(4)]
+    pub(crate) seconds: i64,
+    #[n(5)]
+    pub(crate) nanos: u32,
+}
+
+impl Floor {
+    pub(crate) const fn time_max(&self) -> Timestamp {
+        Timestamp { seconds: self.seconds_max, nanos: self.nanos_max }
+    }
+
+    pub(crate) const fn shredded_at(&self) -> Timestamp {
+        Timestamp { seconds: self.seconds, nanos: self.nanos }
+    }
 }
 
 /// An entry of a family that a manifest carries itself.
@@ -108,29 +142,30 @@ impl Manifest {
             segments: Vec::new(),
             runs: Vec::new(),
             pinned: Vec::new(),
+            floors: Vec::new(),
         }
     }
 
     pub(crate) fn seal(
         &self,
-        system: &DomainKey,
+        keys: &KeyStore,
         lineage: Lineage,
         environment: &dyn Environment,
     ) -> Result<Vec<u8>> {
         let place = Place { lineage, subject: 0, position: self.number };
-        seal_value(system, PieceType::Manifest, place, to_cbor(self), environment)
+        seal_value(&keys.system_key(), PieceType::Manifest, place, to_cbor(self), environment)
     }
 
     /// # Errors
     /// `Corrupt` when the value is not manifest `number` of `database`.
     pub(crate) fn open(
-        system: &DomainKey,
+        keys: &KeyStore,
         lineage: Lineage,
         (database, number): (&str, u64),
         stored: &[u8],
     ) -> Result<Self> {
         let place = Place { lineage, subject: 0, position: number };
-        let raw = open_value(system, PieceType::Manifest, place, stored)?;
+        let raw = open_value(&keys.system_key_for(stored), PieceType::Manifest, place, stored)?;
         let manifest: Self = from_cbor(&raw)?;
         if manifest.database != database || manifest.number != number {
             return Err(corrupt("a manifest belongs to another place"));
@@ -139,14 +174,34 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Segments of each subject must follow each other without gap.
+    /// Segments of each subject must follow each other without gap, from its floor on.
     fn check(&self) -> Result<()> {
+        let floors = self.floors.iter().all(|floor| {
+            self.segments_of(floor.subject).first().is_none_or(|first| first.first == floor.first)
+        });
+        let ascending = self.floors.is_sorted_by(|a, b| a.subject < b.subject);
         let dense = self.segments.iter().zip(self.segments.iter().skip(1)).all(|(a, b)| {
             a.subject < b.subject
                 || (a.subject == b.subject && a.last.checked_add(1) == Some(b.first))
         });
         let ranges = self.segments.iter().all(|segment| segment.first <= segment.last);
-        if dense && ranges { Ok(()) } else { Err(corrupt("a manifest's segments leave a gap")) }
+        if dense && ranges && floors && ascending {
+            Ok(())
+        } else {
+            Err(corrupt("a manifest's segments leave a gap"))
+        }
+    }
+
+    /// Where the records of `subject` begin, if older ones were given up.
+    pub(crate) fn floor(&self, subject: u64) -> Option<&Floor> {
+        let found = self.floors.binary_search_by_key(&subject, |floor| floor.subject);
+        self.floors.get(found.ok()?)
+    }
+
+    /// The first sequence number of `subject` that is retained, or the next to be given.
+    pub(crate) fn first(&self, subject: u64) -> u64 {
+        let sealed = self.segments_of(subject).first().map(|segment| segment.first);
+        sealed.or_else(|| self.floor(subject).map(|floor| floor.first)).unwrap_or(1)
     }
 
     /// The segments of `subject`, by sequence.

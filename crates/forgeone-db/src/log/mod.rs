@@ -9,11 +9,13 @@ mod head;
 mod manifest;
 mod topic_table;
 
-pub(crate) use block::{Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness};
+pub(crate) use block::{
+    Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness, WrappedKeys,
+};
 pub(crate) use commit_log::{BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, Tables};
 pub(crate) use head::Head;
-pub(crate) use manifest::{Manifest, PinnedEntry, SegmentRef};
-pub(crate) use topic_table::{KeyWrap, TOPIC_ID_MIN, TopicTable};
+pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef};
+pub(crate) use topic_table::{TOPIC_ID_MIN, TopicTable};
 
 use crate::codec::corrupt;
 use forgeone_db_engine::{Error, Result};

@@ -3,64 +3,59 @@
 
 use super::block::TopicIntro;
 use crate::codec::corrupt;
-use crate::crypto::{DomainKey, KeyId};
-use forgeone_db_engine::Result;
+use crate::crypto::{DomainKey, KeyId, KeyStore};
+use forgeone_db_engine::{Error, Result};
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Subjects below this are system topics and families, sealed under the system's key.
 pub(crate) const TOPIC_ID_MIN: u64 = 1024; // on-disk
 
-/// Makes, wraps and opens domain keys: the keyring, as the log sees it.
-pub(crate) trait KeyWrap: Debug + Send + Sync {
-    /// A fresh domain key under `id`, and the same wrapped for keeping.
-    ///
-    /// # Errors
-    /// `Unavailable` when there is no randomness.
-    fn create_key(&self, id: KeyId) -> Result<(DomainKey, Vec<u8>)>;
-
-    /// # Errors
-    /// `Corrupt` when the bytes are not a key wrapped by this store's keyring.
-    fn unwrap_key(&self, wrapped: &[u8]) -> Result<DomainKey>;
-}
-
 /// One topic of a database.
 #[derive(Debug)]
 pub(crate) struct TopicInfo {
     pub(crate) intro: TopicIntro,
-    key: OnceLock<DomainKey>,
+    /// Newest first, once they were asked for.
+    keys: OnceLock<Vec<DomainKey>>,
 }
 
 /// The topics of one database, by id.
 #[derive(Debug)]
 pub(crate) struct TopicTable {
-    keys: Arc<dyn KeyWrap>,
-    system: DomainKey,
+    keys: Arc<KeyStore>,
     topics: RwLock<HashMap<u64, Arc<TopicInfo>>>,
 }
 
 impl TopicTable {
-    pub(crate) fn new(keys: Arc<dyn KeyWrap>, system: DomainKey) -> Self {
-        Self { keys, system, topics: RwLock::default() }
+    pub(crate) fn new(keys: Arc<KeyStore>) -> Self {
+        Self { keys, topics: RwLock::default() }
     }
 
     /// A table that knows no topic yet, with the same keyring.
     pub(crate) fn without_topics(&self) -> Self {
-        Self::new(Arc::clone(&self.keys), self.system.clone())
+        Self::new(Arc::clone(&self.keys))
     }
 
     /// The keyring.
-    pub(crate) fn keys(&self) -> &dyn KeyWrap {
-        &*self.keys
+    pub(crate) fn keys(&self) -> &KeyStore {
+        &self.keys
     }
 
-    /// Adds a topic; one that is known stays as it is.
+    /// Adds a topic that a block names; one that is known stays as it is, because a manifest that
+    /// was installed after the block may have other keys for it.
     pub(crate) fn introduce(&self, intro: &TopicIntro) {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        topics
-            .entry(intro.id)
-            .or_insert_with(|| Arc::new(TopicInfo { intro: intro.clone(), key: OnceLock::new() }));
+        topics.entry(intro.id).or_insert_with(|| TopicInfo::new(intro));
+    }
+
+    /// Takes over what a manifest says of its topics.
+    pub(crate) fn adopt(&self, intros: &[TopicIntro]) {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        for intro in intros {
+            if topics.get(&intro.id).is_none_or(|known| known.intro != *intro) {
+                topics.insert(intro.id, TopicInfo::new(intro));
+            }
+        }
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<TopicInfo>> {
@@ -71,31 +66,58 @@ impl TopicTable {
         self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// The key that seals `subject`, which must have the number `id`.
+    /// Every topic as a manifest names it, in order of id.
+    pub(crate) fn intros(&self) -> Vec<TopicIntro> {
+        let mut intros: Vec<_> = self.all().iter().map(|topic| topic.intro.clone()).collect();
+        intros.sort_unstable_by_key(|intro| intro.id);
+        intros
+    }
+
+    /// The key of `subject` that has the number `id`.
     ///
     /// # Errors
-    /// `Corrupt` for an unknown topic, or one whose key has another number.
+    /// `Corrupt` for an unknown topic, or one that has no such key.
     pub(crate) fn key(&self, subject: u64, id: KeyId) -> Result<DomainKey> {
-        let key = self.present_key(subject)?;
-        if key.id() == id {
-            Ok(key)
-        } else {
-            Err(corrupt("a piece is sealed under an unknown key"))
+        if subject < TOPIC_ID_MIN {
+            return self.keys.system_key_of(id);
         }
+        let keys = self.keys_of(subject)?;
+        let key = keys.into_iter().find(|key| key.id() == id);
+        key.ok_or_else(|| corrupt("a piece is sealed under an unknown key").with("key", id.0))
     }
 
     /// The key that new pieces of `subject` are sealed with.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
     pub(crate) fn present_key(&self, subject: u64) -> Result<DomainKey> {
         if subject < TOPIC_ID_MIN {
-            return Ok(self.system.clone());
+            return Ok(self.keys.system_key());
         }
-        let topic = self
-            .get(subject)
-            .ok_or_else(|| corrupt("records of an unknown topic").with("topic id", subject))?;
-        if let Some(key) = topic.key.get() {
-            return Ok(key.clone());
-        }
-        let key = self.keys.unwrap_key(&topic.intro.wrapped_key)?;
-        Ok(topic.key.get_or_init(|| key).clone())
+        let newest = self.keys_of(subject)?.into_iter().next();
+        newest.ok_or_else(|| unknown_topic(subject))
     }
+
+    /// All keys of a topic, newest first.
+    ///
+    /// # Errors
+    /// `Corrupt` for an unknown topic, or one whose keys do not open.
+    pub(crate) fn keys_of(&self, id: u64) -> Result<Vec<DomainKey>> {
+        let topic = self.get(id).ok_or_else(|| unknown_topic(id))?;
+        if let Some(keys) = topic.keys.get() {
+            return Ok(keys.clone());
+        }
+        let keys = self.keys.unwrap_keys(topic.intro.wrapped())?;
+        Ok(topic.keys.get_or_init(|| keys).clone())
+    }
+}
+
+impl TopicInfo {
+    fn new(intro: &TopicIntro) -> Arc<Self> {
+        Arc::new(Self { intro: intro.clone(), keys: OnceLock::new() })
+    }
+}
+
+fn unknown_topic(id: u64) -> Error {
+    corrupt("records of an unknown topic").with("topic id", id)
 }

@@ -49,6 +49,17 @@ impl LogFilter {
         self.metadata.push((key, value));
     }
 
+    /// Whether a line with this metadata matches.
+    pub(super) fn matches_line<'a>(
+        &self,
+        line: &[u8],
+        value_of: impl Fn(&str) -> Option<&'a str>,
+    ) -> bool {
+        self.contains.iter().all(|finder| finder.find(line).is_some())
+            && self.metadata.iter().all(|(key, value)| value_of(key) == Some(value))
+            && self.patterns.iter().all(|pattern| pattern.regex.is_match(line))
+    }
+
     /// # Errors
     /// `Invalid` when it is none, or beyond the limits.
     pub(super) fn add_regex(&mut self, pattern: &str) -> Result<()> {
@@ -109,12 +120,10 @@ impl RecordFilter for LogFilter {
     }
 
     fn matches(&self, record: &Record) -> bool {
-        self.contains.iter().all(|finder| finder.find(&record.payload).is_some())
-            && self
-                .metadata
-                .iter()
-                .all(|(key, value)| record.metadata.iter().any(|(k, v)| k == key && v == value))
-            && self.patterns.iter().all(|pattern| pattern.regex.is_match(&record.payload))
+        self.matches_line(&record.payload, |key| {
+            let found = record.metadata.iter().find(|(known, _)| known == key);
+            found.map(|(_, value)| value.as_str())
+        })
     }
 }
 

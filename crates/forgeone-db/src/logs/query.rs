@@ -3,6 +3,7 @@
 use super::convert::to_stored;
 use super::filter::LogFilter;
 use super::manager::StoredLogEntry;
+use crate::environment::Timestamp;
 use crate::model::{QueryOrder, Severity, TopicPattern};
 use crate::stream::{Results, Search, Streams, Tokens};
 use chrono::{DateTime, Utc};
@@ -110,6 +111,41 @@ impl LogQuery {
     pub fn limit(mut self, limit: u64) -> Self {
         self.search.limit = Some(limit);
         self
+    }
+
+    /// Whether an entry meets the conditions of this query; limit and cursor are none. With it, what
+    /// a replay or a subscription gives can be filtered.
+    ///
+    /// # Example
+    /// ```
+    /// # use forgeone_db::{LogQuery, NewLogEntry, OpenMode, RedbManager};
+    /// # use forgeone_db::{Severity, StartFrom, StoreOptions, TopicPattern};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let options = StoreOptions::new(directory.path().join("s")).mode(OpenMode::Create);
+    /// # let store = RedbManager::open(options)?;
+    /// # for line in ["all is well", "disk is full"] {
+    /// #     store.store_log(NewLogEntry::new("t", chrono::Utc::now(), Severity::Info, line))?;
+    /// # }
+    /// let topics = TopicPattern::new("t")?;
+    /// let query = LogQuery::new(topics.clone()).contains("disk");
+    /// for entry in store.replay_logs(&topics, StartFrom::Oldest)? {
+    ///     let entry = entry?;
+    ///     assert_eq!(query.matches(&entry), entry.seq == 2);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn matches(&self, stored: &StoredLogEntry) -> bool {
+        let StoredLogEntry { entry, seq } = stored;
+        let Search { topics, spec, .. } = &self.search;
+        let time = Timestamp::from(entry.timestamp);
+        topics.matches(&entry.topic)
+            && *seq > spec.after
+            && entry.severity.number() >= spec.level_min
+            && spec.from.is_none_or(|from| time >= from)
+            && spec.to.is_none_or(|to| time < to)
+            && self
+                .filter
+                .matches_line(entry.line(), |key| entry.metadata.get(key).map(String::as_str))
     }
 
     /// Only what comes behind the place that [`LogResults::cursor`] named.

@@ -32,7 +32,8 @@ impl LogSubscription {
         Following::start(streams, tokens, topics, start, at_the_end).await.map(Self)
     }
 
-    /// The next entry; waits for it. `None` only at the end of a replay, or after an error.
+    /// The next entry; waits for it. `None` only at the end of a replay, or after an error that was
+    /// not about a gap.
     ///
     /// Cancellation: dropping the returned future loses no entry.
     ///

@@ -10,7 +10,7 @@ pub struct TopicInfo {
     pub topic: String,
     /// The shard it lives in.
     pub shard: u32,
-    /// The number of the oldest retained record; 1 if there is none.
+    /// The number of the oldest retained record; that of the next one if there is none.
     pub first_seq: u64,
     /// The number of the newest record; 0 if there is none.
     pub last_seq: u64,

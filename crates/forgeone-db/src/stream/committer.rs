@@ -98,6 +98,9 @@ pub(crate) struct Writer {
     poisoned: AtomicBool,
     seal_error: Mutex<Option<Error>>,
     seal_state: AsyncMutex<SealState>,
+    /// Held while a group is sealed, committed and published, and while a manifest is installed
+    /// that changes the keys or floors of topics. Taken after `seal_state`.
+    rekeying: AsyncMutex<()>,
     thread: Mutex<Thread>,
 }
 
@@ -128,6 +131,7 @@ impl Writer {
             poisoned: AtomicBool::new(false),
             seal_error: Mutex::default(),
             seal_state: AsyncMutex::default(),
+            rekeying: AsyncMutex::default(),
             thread: Mutex::new(Thread::Idle),
         })
     }
@@ -146,6 +150,10 @@ impl Writer {
 
     pub(crate) const fn seal_state(&self) -> &AsyncMutex<SealState> {
         &self.seal_state
+    }
+
+    pub(super) const fn rekeying(&self) -> &AsyncMutex<()> {
+        &self.rekeying
     }
 
     /// What the last attempt to seal this database failed with.
@@ -320,7 +328,9 @@ impl Writer {
         for (index, value) in places.into_iter().zip(found) {
             let Some((hit, entry)) = hits.get_mut(index).zip(entries.get(index)) else { continue };
             *hit = match value {
-                Some(value) => Some(parse_sequence(&value)?),
+                // A record that was given up is no duplicate any more.
+                Some(value) => Some(parse_sequence(&value)?)
+                    .filter(|sequence| *sequence >= self.shard.first(entry.topic.id)),
                 None => self.placed(entry).await?,
             };
         }
@@ -360,12 +370,14 @@ impl Writer {
         let witnesses = self.shard.state().unrecorded(&self.shared.other_heads(database));
         let drafts = group.into_drafts();
         let topics_known = &self.shard.context().topics;
+        // From here to the publication no manifest with other keys comes in between.
+        let _rekeying = self.rekeying.lock().await;
         let topics: Vec<_> = drafts
             .iter()
             .filter_map(|draft| draft.topic.as_ref())
             .filter(|topic| topics_known.get(topic.id).is_none())
-            .map(|topic| topic.intro())
-            .collect();
+            .map(|topic| topic.intro(topics_known.keys()))
+            .collect::<Result<_>>()?;
         let sections =
             drafts.iter().map(|draft| self.section(draft)).collect::<Result<Vec<_>>>()?;
         let draft = BlockDraft {
@@ -397,9 +409,11 @@ impl Writer {
 
     fn section(&self, draft: &Draft) -> Result<SectionDraft> {
         let encoded = RecordBatch::encode(draft.first, &draft.records, &[]);
+        let topics = &self.shard.context().topics;
+        // The topic at hand may be from before a change of its keys; the table is not.
         let key = match &draft.topic {
-            Some(topic) => topic.key.clone(),
-            None => self.shard.context().system.clone(),
+            Some(topic) if topics.get(topic.id).is_none() => topic.first_key()?.clone(),
+            _ => topics.present_key(draft.subject())?,
         };
         let count = u32::try_from(draft.records.len())
             .map_err(|_| Error::new(ErrorKind::Invalid, "a group has too many records"))?;

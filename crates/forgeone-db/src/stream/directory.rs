@@ -1,5 +1,9 @@
 //! The topic directory: names to topics, state of the system database.
 
+mod keys;
+
+pub(crate) use keys::Shredding;
+
 use super::change::Change;
 use super::committer::Writer;
 use super::families::{
@@ -8,8 +12,8 @@ use super::families::{
 use super::shard::Shard;
 use super::store::Shared;
 use crate::codec::{corrupt, put_varint};
-use crate::crypto::{DomainKey, KeyId};
-use crate::log::{TOPIC_ID_MIN, TopicIntro, from_cbor, to_cbor};
+use crate::crypto::{DomainKey, KeyId, KeyStore};
+use crate::log::{TOPIC_ID_MIN, TopicIntro, WrappedKeys, from_cbor, to_cbor};
 use crate::model::TopicPattern;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Result};
 use futures::lock::Mutex;
@@ -28,30 +32,54 @@ pub(crate) struct Topic {
     pub(crate) name: String,
     /// Index of the shard it lives in, for its life.
     pub(crate) shard: u32,
-    pub(crate) key: DomainKey,
-    wrapped_key: Vec<u8>,
+    /// Newest first; none on a handle that only reads, which finds them in the shard.
+    keys: Vec<DomainKey>,
 }
 
 impl Topic {
-    /// What the topic's database must know of it.
-    pub(crate) fn intro(&self) -> TopicIntro {
-        TopicIntro {
+    /// The key that the topic's first records are sealed with.
+    ///
+    /// # Errors
+    /// `Internal` on a handle that only reads.
+    pub(crate) fn first_key(&self) -> Result<&DomainKey> {
+        self.keys.first().ok_or_else(|| Error::new(ErrorKind::Internal, "a reader has no keys"))
+    }
+
+    /// What the topic's database must know of it, wrapped by the present keyring.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no randomness.
+    pub(crate) fn intro(&self, keys: &KeyStore) -> Result<TopicIntro> {
+        Ok(TopicIntro {
             id: self.id,
             kind: self.kind.code(),
             name: self.name.clone(),
-            wrapped_key: self.wrapped_key.clone(),
-        }
+            wrapped_keys: wrap(keys, &self.keys)?,
+        })
     }
 }
 
-#[derive(Debug, Encode, Decode)]
-struct TopicRecord {
+/// Wraps keys for the directory or a manifest.
+pub(super) fn wrap(keys: &KeyStore, domain: &[DomainKey]) -> Result<WrappedKeys> {
+    Ok(keys.wrap(domain)?.into_iter().map(Into::into).collect())
+}
+
+/// What the directory has of a topic.
+#[derive(Debug, Clone, Encode, Decode)]
+pub(super) struct TopicRecord {
     #[n(0)]
-    id: u64,
+    pub(super) id: u64,
     #[n(1)]
-    shard: u32,
-    #[cbor(n(2), with = "minicbor::bytes")]
-    wrapped_key: Vec<u8>,
+    pub(super) shard: u32,
+    /// As in [`TopicIntro`].
+    #[n(2)]
+    pub(super) wrapped_keys: WrappedKeys,
+}
+
+impl TopicRecord {
+    pub(super) fn wrapped(&self) -> impl Iterator<Item = &[u8]> {
+        self.wrapped_keys.iter().map(|key| key.as_slice())
+    }
 }
 
 /// Names to topics.
@@ -71,6 +99,10 @@ impl Directory {
         shared: Arc<Shared>,
     ) -> Self {
         Self { system, writer, shared, known: RwLock::default(), creating: Mutex::new(()) }
+    }
+
+    fn keys(&self) -> &KeyStore {
+        self.system.context().topics.keys()
     }
 
     fn remembered(&self, kind: TopicKind, name: &str) -> Option<Arc<Topic>> {
@@ -107,15 +139,11 @@ impl Directory {
 
     fn parse(&self, kind: TopicKind, name: &str, value: &[u8]) -> Result<Topic> {
         let record: TopicRecord = from_cbor(value)?;
-        let key = self.system.context().topics.keys().unwrap_key(&record.wrapped_key)?;
-        Ok(Topic {
-            id: record.id,
-            kind,
-            name: name.to_owned(),
-            shard: record.shard,
-            key,
-            wrapped_key: record.wrapped_key,
-        })
+        let keys = match &self.writer {
+            Some(_) => self.keys().unwrap_keys(record.wrapped())?,
+            None => Vec::new(),
+        };
+        Ok(Topic { id: record.id, kind, name: name.to_owned(), shard: record.shard, keys })
     }
 
     /// The topic of this name; made durable first if it is new, in one of `shard_count` shards.
@@ -137,35 +165,35 @@ impl Directory {
             return Ok(topic);
         }
         let id = self.next_id().await?;
-        let (key, wrapped_key) = self.system.context().topics.keys().create_key(KeyId(id))?;
+        let keys = vec![self.keys().create_key(KeyId(id))?];
         let shard = shard_of(kind, name, shard_count);
-        let record = TopicRecord { id, shard, wrapped_key: wrapped_key.clone() };
-        let mut next = Vec::new();
-        put_varint(&mut next, id + 1);
-        let layout = self.system.layout();
+        let record = TopicRecord { id, shard, wrapped_keys: wrap(self.keys(), &keys)? };
         let changes = vec![
-            Change {
-                family: layout.topic_names()?.id.0,
-                key: topic_name_key(kind, name),
-                value: Some(to_cbor(&record)),
-            },
-            Change {
-                family: layout.counters()?.id.0,
-                key: COUNTER_NEXT_TOPIC.to_vec(),
-                value: Some(next),
-            },
+            topic_change((kind.code(), name), &record),
+            counter_change(COUNTER_NEXT_TOPIC, id + 1),
         ];
         writer.change(changes).await?;
-        let topic = Topic { id, kind, name: name.to_owned(), shard, key, wrapped_key };
+        let topic = Topic { id, kind, name: name.to_owned(), shard, keys };
         let topic = self.remember(topic);
         self.shared.topics.notify();
         Ok(topic)
     }
 
-    async fn next_id(&self) -> Result<u64> {
+    /// The next id for a topic or a key.
+    pub(super) async fn next_id(&self) -> Result<u64> {
+        Ok(self.counter(COUNTER_NEXT_TOPIC).await?.unwrap_or(TOPIC_ID_MIN))
+    }
+
+    /// A number that the store records about itself.
+    pub(super) async fn counter(&self, name: &[u8]) -> Result<Option<u64>> {
+        let value = self.noted(name).await?;
+        value.map(|value| super::families::parse_sequence(&value)).transpose()
+    }
+
+    /// What the store records about itself under `name`.
+    pub(super) async fn noted(&self, name: &[u8]) -> Result<Option<bytes::Bytes>> {
         let view = self.system.family(self.system.layout().counters()?).await?;
-        let value = view.index.get(COUNTER_NEXT_TOPIC).await?;
-        value.map_or(Ok(TOPIC_ID_MIN), |value| super::families::parse_sequence(&value))
+        view.index.get(name).await
     }
 
     /// The topics of `kind` that match `pattern`, by name.
@@ -199,6 +227,19 @@ impl Directory {
     }
 }
 
+/// Writes a topic's entry.
+pub(super) fn topic_change((kind, name): (u8, &str), record: &TopicRecord) -> Change {
+    let key = [&[kind], name.as_bytes()].concat();
+    Change { family: FAMILY_TOPIC_NAMES, key, value: Some(to_cbor(record)) }
+}
+
+/// Sets a number that the store records about itself.
+pub(super) fn counter_change(name: &[u8], number: u64) -> Change {
+    let mut value = Vec::new();
+    put_varint(&mut value, number);
+    Change { family: FAMILY_COUNTERS, key: name.to_vec(), value: Some(value) }
+}
+
 /// An entry of the directory, for comparing it with what shards say.
 #[derive(Debug)]
 pub(crate) struct DirectoryEntry {
@@ -206,7 +247,13 @@ pub(crate) struct DirectoryEntry {
     pub(crate) name: String,
     pub(crate) id: u64,
     pub(crate) shard: u32,
-    pub(crate) wrapped_key: Vec<u8>,
+    pub(crate) wrapped_keys: WrappedKeys,
+}
+
+impl DirectoryEntry {
+    pub(crate) fn wrapped(&self) -> impl Iterator<Item = &[u8]> {
+        self.wrapped_keys.iter().map(|key| key.as_slice())
+    }
 }
 
 type StateEntry<'a> = (&'a (u64, Vec<u8>), &'a Vec<u8>);
@@ -219,11 +266,11 @@ pub(crate) fn parse_directory<'a>(
     entries.map(|((_, key), value)| parse_entry(key, value)).collect()
 }
 
-fn parse_entry(key: &[u8], value: &[u8]) -> Result<DirectoryEntry> {
+pub(super) fn parse_entry(key: &[u8], value: &[u8]) -> Result<DirectoryEntry> {
     let (kind, name) = key.split_first().ok_or_else(|| corrupt("a topic has no name"))?;
     let name = std::str::from_utf8(name).map_err(|_| corrupt("a topic's name is not text"))?;
-    let TopicRecord { id, shard, wrapped_key } = from_cbor(value)?;
-    Ok(DirectoryEntry { kind: *kind, name: name.to_owned(), id, shard, wrapped_key })
+    let TopicRecord { id, shard, wrapped_keys } = from_cbor(value)?;
+    Ok(DirectoryEntry { kind: *kind, name: name.to_owned(), id, shard, wrapped_keys })
 }
 
 /// The id that the next topic will have, among all values of state.

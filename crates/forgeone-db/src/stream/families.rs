@@ -24,8 +24,11 @@ const FAMILY_LATE: u64 = 34; // on-disk
 
 /// What kind of records a topic has. The numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum TopicKind {
+#[non_exhaustive]
+pub enum TopicKind {
+    /// Events.
     Events,
+    /// Log entries.
     Logs,
 }
 
@@ -242,3 +245,9 @@ pub(crate) const COUNTER_SHARDS: &[u8] = b"shard_count"; // on-disk
 pub(crate) const COUNTER_MAX_SIZE: &[u8] = b"max_size_bytes"; // on-disk
 /// The key of ids that follow from places.
 pub(crate) const COUNTER_ID_KEY: &[u8] = b"id_key"; // on-disk
+/// The number below which every key is being replaced; absent when none is.
+pub(crate) const COUNTER_REKEY: &[u8] = b"rekey"; // on-disk
+/// The topic that is being shredded, if one is.
+pub(crate) const COUNTER_SHRED: &[u8] = b"shred"; // on-disk
+/// The key of tokens, once the system key that it came from was replaced.
+pub(crate) const COUNTER_TOKEN_KEY: &[u8] = b"token_key"; // on-disk

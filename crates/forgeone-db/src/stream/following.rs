@@ -71,7 +71,7 @@ impl Following {
         self.tokens.seal((self.streams.kind, Purpose::Subscription), &positions).map(Some)
     }
 
-    /// The next record; ends after the first error, and where a replay ends.
+    /// The next record; ends after the first error that is not about a gap, and where a replay ends.
     pub(crate) fn poll_found(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Found>>> {
         loop {
             match std::mem::replace(&mut self.state, State::Ended) {
@@ -89,7 +89,12 @@ impl Following {
                         return Poll::Ready(Some(Ok(found)));
                     }
                     Poll::Ready((_, Ok(None))) => return Poll::Ready(None),
-                    Poll::Ready((_, Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready((subscription, Err(error))) => {
+                        if is_gap(&error) {
+                            self.state = State::Idle(Box::new(subscription));
+                        }
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 },
             }
         }
@@ -110,6 +115,11 @@ impl fmt::Debug for Following {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Following").field("at_the_end", &self.at_the_end).finish_non_exhaustive()
     }
+}
+
+/// Whether an error tells of records that are missing on purpose.
+fn is_gap(error: &Error) -> bool {
+    error.kind() == ErrorKind::NotFound && error.get("reason").is_some()
 }
 
 fn open_token(streams: &Streams, tokens: &Tokens, token: &str) -> Result<BTreeMap<u64, u64>> {

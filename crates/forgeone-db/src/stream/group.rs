@@ -115,10 +115,10 @@ impl Group {
                 let original = entries.get(earlier).map(|entry| &entry.record);
                 same(entry, original, 0)?;
                 Fate::Repeat(earlier)
-            } else if let Some(sequence) = hit {
-                let stored = shard.record(entry.topic.id, *sequence).await?;
-                same(entry, Some(&stored), *sequence)?;
-                Fate::Duplicate(*sequence)
+            } else if let Some(stored) = stored(entry, *hit, shard).await? {
+                let sequence = hit.unwrap_or_default();
+                same(entry, Some(&stored), sequence)?;
+                Fate::Duplicate(sequence)
             } else {
                 seen.insert(key, index);
                 Fate::New
@@ -159,6 +159,15 @@ impl Group {
             positions.push(position);
         }
         positions
+    }
+}
+
+/// The record that the index knows for an entry's id; none if it was given up meanwhile.
+async fn stored(entry: &Entry, hit: Option<u64>, shard: &Shard) -> Result<Option<Record>> {
+    let Some(sequence) = hit else { return Ok(None) };
+    match shard.record(entry.topic.id, sequence).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        stored => stored.map(Some),
     }
 }
 

@@ -21,6 +21,12 @@ use std::sync::Arc;
 
 /// With more topics than this in a query, each gives its unit back between two records.
 const OPEN_UNITS_MAX: usize = 512;
+/// Entries of the index of late records that are taken at a time: few at first, since few results
+/// may be asked for.
+const LATE_AHEAD_MIN: usize = 16;
+const LATE_AHEAD_MAX: usize = 4096;
+/// Bytes of late records that are held ahead; those beyond are read again.
+const LATE_AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// The order of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -261,6 +267,7 @@ impl Query {
         if crowded {
             topic.on_time.chunk = None;
             topic.on_time.ahead.clear();
+            topic.late_ahead.iter_mut().for_each(|entry| entry.record = None);
         }
         Ok(())
     }
@@ -276,6 +283,10 @@ struct TopicQuery {
     upto: u64,
     on_time: OnTime,
     late: Late,
+    /// What was taken from the index, in the query's order.
+    late_ahead: VecDeque<LateEntry>,
+    /// How many entries were taken last.
+    late_batch: usize,
     /// What the stream of records that are on time gives next.
     on_time_next: Option<(u64, Record)>,
     /// What the stream of late records gives next.
@@ -291,6 +302,14 @@ struct OnTime {
     chunk: Option<Arc<RecordBatch>>,
     /// What was read ahead by a selective query, in its order.
     ahead: VecDeque<Sifted>,
+}
+
+/// An entry of the index of late records, and its record if that was looked at already.
+#[derive(Debug)]
+struct LateEntry {
+    time: Timestamp,
+    sequence: u64,
+    record: Option<Record>,
 }
 
 /// The stream of late records.
@@ -311,6 +330,8 @@ impl TopicQuery {
             upto,
             on_time: OnTime { next: None, started: false, chunk: None, ahead: VecDeque::new() },
             late: Late::Unopened,
+            late_ahead: VecDeque::new(),
+            late_batch: 0,
             on_time_next: None,
             late_next: None,
         }
@@ -400,6 +421,13 @@ impl TopicQuery {
 
     /// Goes on behind damage that was told.
     async fn pass_over(&mut self, sequence: u64, error: &Error) {
+        if error.kind() == ErrorKind::NotFound {
+            // Given up while the query ran.
+            let first = self.shard.first(self.topic.id);
+            let ascending = self.spec.order == Order::Ascending;
+            self.on_time.next = Some(first).filter(|first| ascending && *first > sequence);
+            return;
+        }
         if error.kind() != ErrorKind::Corrupt {
             return;
         }
@@ -458,30 +486,78 @@ impl TopicQuery {
 
     async fn next_late(&mut self) -> Result<Option<(u64, Record)>> {
         loop {
-            match &mut self.late {
-                Late::Ended => return Ok(None),
-                Late::Unopened => self.late = self.open_late().await?,
-                Late::Open(scan, _) => {
-                    let Some(entry) = scan.next().await? else {
-                        self.late = Late::Ended;
-                        return Ok(None);
-                    };
-                    let (time, sequence) = parse_late_key(&entry.key)?;
-                    if sequence <= self.spec.after || sequence > self.upto {
-                        continue;
-                    }
-                    let record = self.shard.record(self.topic.id, sequence).await?;
-                    if record.time != time || !record.late {
-                        return Err(corrupt("the index of late records disagrees with a record")
-                            .with("topic", &self.topic.name)
-                            .with("sequence", sequence));
-                    }
-                    if self.spec.wants(&record) {
-                        return Ok(Some((sequence, record)));
-                    }
+            if let Some(LateEntry { time, sequence, record }) = self.late_ahead.pop_front() {
+                let record = match record {
+                    Some(record) => record,
+                    None => self.shard.record(self.topic.id, sequence).await?,
+                };
+                if record.time != time || !record.late {
+                    return Err(corrupt("the index of late records disagrees with a record")
+                        .with("topic", &self.topic.name)
+                        .with("sequence", sequence));
                 }
+                if self.spec.wants(&record) {
+                    return Ok(Some((sequence, record)));
+                }
+            } else if !self.read_late_ahead().await? {
+                return Ok(None);
             }
         }
+    }
+
+    /// Takes the next entries of the index, more each time; says whether there were any. Where
+    /// records are picked by what they say, looks at them in the order in which they lie, so that
+    /// each unit is read once, and drops those that are not wanted.
+    async fn read_late_ahead(&mut self) -> Result<bool> {
+        if matches!(self.late, Late::Unopened) {
+            self.late = self.open_late().await?;
+        }
+        let Late::Open(scan, _) = &mut self.late else { return Ok(false) };
+        let oldest = self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1));
+        self.late_batch = (self.late_batch * 2).clamp(LATE_AHEAD_MIN, LATE_AHEAD_MAX);
+        let mut taken = 0;
+        while taken < self.late_batch {
+            let Some(entry) = scan.next().await? else {
+                self.late = Late::Ended;
+                break;
+            };
+            taken += 1;
+            let (time, sequence) = parse_late_key(&entry.key)?;
+            if (oldest..=self.upto).contains(&sequence) {
+                self.late_ahead.push_back(LateEntry { time, sequence, record: None });
+            }
+        }
+        if self.spec.is_selective() {
+            self.sift_late().await;
+        }
+        Ok(taken > 0)
+    }
+
+    async fn sift_late(&mut self) {
+        let mut entries: Vec<LateEntry> = std::mem::take(&mut self.late_ahead).into();
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_unstable_by_key(|index| entries.get(*index).map(|entry| entry.sequence));
+        let mut unwanted = vec![false; entries.len()];
+        let (mut chunk, mut bytes) = (None::<Arc<RecordBatch>>, 0);
+        for index in order {
+            let Some(entry) = entries.get_mut(index) else { continue };
+            if chunk.as_ref().is_none_or(|chunk| !chunk.has(entry.sequence)) {
+                // What cannot be read is met again, and told, when its turn comes.
+                chunk = self.shard.chunk(self.topic.id, entry.sequence, false).await.ok();
+            }
+            let record = chunk.as_ref().and_then(|chunk| chunk.get(entry.sequence));
+            let Some(record) = record.filter(|record| record.time == entry.time) else { continue };
+            if !self.spec.wants(record) {
+                if let Some(unwanted) = unwanted.get_mut(index) {
+                    *unwanted = true;
+                }
+            } else if bytes < LATE_AHEAD_BYTES_MAX {
+                bytes += record.bytes();
+                entry.record = Some(record.clone());
+            }
+        }
+        let kept = entries.into_iter().zip(unwanted).filter(|(_, unwanted)| !unwanted);
+        self.late_ahead = kept.map(|(entry, _)| entry).collect();
     }
 
     async fn open_late(&self) -> Result<Late> {

@@ -4,36 +4,33 @@
 //! A crash at any moment leaves the old manifest live and, at worst, pieces that nothing names;
 //! the first pass after the next open removes those.
 
+mod garbage;
+mod pass;
+mod rewrite;
+
+pub(crate) use rewrite::{IfAbsent, Remaining, amend, drop_shredded_entries, rewrite_older};
+
 use super::committer::Writer;
-use super::families::Layout;
-use super::segment::SegmentWriter;
-use super::shard::{Memtables, Shard, fresh_memtables, pinned};
+use super::shard::{Memtables, Shard, fresh_memtables};
 use super::store::Shared;
 use super::tail::TailSection;
 use crate::environment::Timestamp;
-use crate::index::{Family, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
-use crate::log::{Hash, Manifest, PinnedEntry, SegmentRef};
-use crate::piece::{PendingParts, PieceWriter, delete_pieces, list_pieces};
+use crate::index::Memtable;
+use crate::log::{Floor, Hash, Manifest, TopicIntro};
 use crate::pool::run_blocking;
-use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Outcome, Result, TableName};
-use std::collections::{HashSet, VecDeque};
+use forgeone_db_engine::{Error, ErrorKind, Outcome, Result};
+use garbage::{Garbage, collect_garbage, collect_orphans, dead_pieces};
+use pass::Pass;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Runs of one family before all are merged into one.
-const RUNS_MAX: usize = 12;
 /// Blocks in a tail before it is sealed, however little is in them.
 const TAIL_BLOCKS_MAX: u64 = 65_536;
 /// Bytes of keys and values in the memtables before a tail is sealed: values of state may be many
 /// times as large as what they compress to in the tail.
 const MEMTABLE_BYTES_MAX: usize = 32 << 20;
-/// Segments are not merged beyond this many raw bytes.
-const SEGMENT_RAW_BYTES_MAX: u64 = 64 << 20;
-/// Segments smaller than this share a piece with others.
-const SHARED_SEGMENT_RAW_BYTES: u64 = 256 << 10;
-/// Entries of a memtable that are copied out under its lock at a time.
-const MEMTABLE_PAGE_ENTRIES: usize = 1024;
 /// How far a tail may grow beyond the limits before appends wait for the sealer.
 const BACKLOG_FACTOR: usize = 2;
 
@@ -95,13 +92,6 @@ fn memtable_bytes(memtables: &Memtables) -> usize {
     memtables.values().map(bytes).sum()
 }
 
-/// Pieces that no manifest names any more, once nobody reads through `manifest` or an older one.
-#[derive(Debug)]
-struct Garbage {
-    manifest: Arc<Manifest>,
-    pieces: Vec<(TableName, u64)>,
-}
-
 /// What the sealer keeps of a database between passes.
 #[derive(Debug, Default)]
 pub(crate) struct SealState {
@@ -112,6 +102,7 @@ pub(crate) struct SealState {
 
 /// The part of the log that a pass seals.
 struct Cut {
+    /// The head at its end.
     commit: u64,
     hash: Hash,
     manifest: Arc<Manifest>,
@@ -119,12 +110,11 @@ struct Cut {
     memtables: Memtables,
 }
 
-/// What a pass wrote.
-#[derive(Default)]
-struct Written {
-    segments: Vec<SegmentRef>,
-    runs: Vec<RunRef>,
-    pinned: Vec<PinnedEntry>,
+/// A topic whose records up to now are given up.
+struct GivenUp {
+    floor: Floor,
+    /// The topic with the keys that it has from now on.
+    intro: TopicIntro,
 }
 
 /// Seals everything in the tail of one database; says whether there was anything.
@@ -136,36 +126,115 @@ struct Written {
 /// `Corrupt` when what is to be rewritten is damaged; as commits. The log is then as before.
 pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
     let mut state = writer.seal_state().lock().await;
+    prepare(writer.shard(), &mut state).await?;
+    let Some(cut) = freeze(writer.shard(), Freeze::IfNew) else {
+        collect_garbage(writer.shard(), &mut state).await?;
+        return Ok(false);
+    };
+    run_pass(writer, shared, (cut, None), &mut state).await.map(|()| true)
+}
+
+/// Gives up every record that the topic of `intro` has, in the log and in segments, and the keys
+/// that `intro` does not have. The topic's next record has the number behind them.
+///
+/// # Durability
+/// Durable on return; a crash leaves all of the records or none.
+///
+/// # Errors
+/// As [`seal`].
+pub(crate) async fn give_up(
+    writer: &Writer,
+    shared: &Shared,
+    (intro, at): (TopicIntro, Timestamp),
+) -> Result<()> {
+    if writer.shard().state().head.is_none() {
+        // Nothing was ever written there: the topic's keys get a place.
+        amend(writer, shared, IfAbsent::Create, |_| Ok(())).await?;
+    }
+    // Most of the tail is sealed while appends go on; they wait only for what came since.
+    seal(writer, shared).await?;
+    let mut state = writer.seal_state().lock().await;
+    let _rekeying = writer.rekeying().lock().await;
     let shard = writer.shard();
+    let (last, time_max) = shard.state().end_of(intro.id);
+    let floor = Floor {
+        subject: intro.id,
+        first: last + 1,
+        seconds_max: time_max.seconds,
+        nanos_max: time_max.nanos,
+        seconds: at.seconds,
+        nanos: at.nanos,
+    };
+    let Some(cut) = freeze(shard, Freeze::Always) else {
+        return Err(Error::new(ErrorKind::Internal, "a database that was written has no head"));
+    };
+    run_pass(writer, shared, (cut, Some(GivenUp { floor, intro })), &mut state).await
+}
+
+async fn prepare(shard: &Shard, state: &mut SealState) -> Result<()> {
     if state.next_piece == 0 {
         collect_orphans(shard).await?;
         state.next_piece = shard.state().manifest.next_piece;
     }
-    let Some(cut) = freeze(shard) else {
-        collect_garbage(shard, &mut state).await?;
-        return Ok(false);
-    };
-    let pass = Pass { shard, shared, cut: &cut };
-    let sealed = pass.write(&mut state.next_piece).await;
-    let installed = match sealed {
-        Ok(written) => pass.install(writer, written, &mut state).await,
+    Ok(())
+}
+
+async fn run_pass(
+    writer: &Writer,
+    shared: &Shared,
+    (cut, given_up): (Cut, Option<GivenUp>),
+    state: &mut SealState,
+) -> Result<()> {
+    let shard = writer.shard();
+    let pass = Pass { shard, cut: &cut, given_up: given_up.as_ref() };
+    let installed = match pass.write(&mut state.next_piece).await {
+        Ok(written) => {
+            let manifest = pass.manifest(written, shared, state.next_piece);
+            install(writer, manifest, Some(cut.commit), state).await
+        }
         Err(error) => Err(error),
     };
     // It holds the old manifest, whose pieces may go now.
     drop(cut);
-    match installed {
-        Ok(()) => {
-            collect_garbage(shard, &mut state).await?;
-            Ok(true)
-        }
-        Err(error) => {
-            unfreeze(shard);
-            if error.outcome() == Outcome::Unknown {
-                writer.poison();
-            }
-            Err(error)
-        }
+    if let Err(error) = installed {
+        unfreeze(shard);
+        return Err(poisoning(writer, error));
     }
+    collect_garbage(shard, state).await
+}
+
+/// Makes `manifest` the live one. `sealed` is the commit up to which the tail went into it.
+async fn install(
+    writer: &Writer,
+    manifest: Manifest,
+    sealed: Option<u64>,
+    state: &mut SealState,
+) -> Result<()> {
+    let shard = writer.shard();
+    let installed = writer.log().install(&manifest).await;
+    let head = installed.map_err(|error| poisoning(writer, error))?;
+    shard.context().topics.adopt(&manifest.topics);
+    let old = {
+        let mut live = shard.state_mut();
+        if let Some(commit) = sealed {
+            live.frozen = None;
+            live.tail.drop_until(commit);
+        }
+        live.adopt(&head);
+        std::mem::replace(&mut live.manifest, Arc::new(manifest))
+    };
+    let pieces = dead_pieces(shard, &old, &shard.state().manifest);
+    shard.retain_runs();
+    state.garbage.push_back(Garbage { manifest: old, pieces });
+    writer.log().drop_covered(&head).await
+}
+
+/// After a write of unknown outcome nothing may be written before the store is reopened.
+fn poisoning(writer: &Writer, error: Error) -> Error {
+    if error.outcome() == Outcome::Unknown {
+        writer.poison();
+    }
+    error
 }
 
 /// Removes what earlier passes made superfluous and nobody reads any more.
@@ -177,11 +246,20 @@ pub(crate) async fn tidy_up(writer: &Writer) -> Result<()> {
     collect_garbage(writer.shard(), &mut state).await
 }
 
+/// When there is something to set aside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freeze {
+    /// If the log has gone on since the last pass.
+    IfNew,
+    /// If there is a log.
+    Always,
+}
+
 /// Sets the memtables aside; `None` if nothing is in the tail.
-fn freeze(shard: &Shard) -> Option<Cut> {
+fn freeze(shard: &Shard, when: Freeze) -> Option<Cut> {
     let mut state = shard.state_mut();
     let head = state.head.clone()?;
-    if state.manifest.covers == head.number {
+    if state.manifest.covers == head.number && when == Freeze::IfNew {
         return None;
     }
     let memtables = std::mem::replace(&mut state.active, fresh_memtables(shard.layout()));
@@ -210,314 +288,6 @@ fn unfreeze(shard: &Shard) {
             }
         }
     }
-}
-
-/// Numbers for new pieces, and what finished ones have left for the next commit.
-struct Pieces<'a> {
-    next: &'a mut u64,
-    pending: PendingParts,
-}
-
-impl Pieces<'_> {
-    fn begin(&mut self, shard: &Shard, table: &TableName) -> PieceWriter {
-        let piece = *self.next;
-        *self.next += 1;
-        let mut writer = shard.index_context().piece_writer(table, piece);
-        writer.carry(std::mem::take(&mut self.pending));
-        writer
-    }
-
-    fn end(&mut self, writer: PieceWriter) -> Result<()> {
-        self.pending.append(writer.hand_over()?);
-        Ok(())
-    }
-
-    /// Commits what is left, so that it can be read and named.
-    async fn commit(&mut self, shard: &Shard) -> Result<()> {
-        let context = shard.context();
-        self.pending.commit(&*context.engine, &context.database).await
-    }
-}
-
-struct Pass<'a> {
-    shard: &'a Shard,
-    shared: &'a Shared,
-    cut: &'a Cut,
-}
-
-impl Pass<'_> {
-    async fn write(&self, next_piece: &mut u64) -> Result<Written> {
-        let mut written = Written::default();
-        let mut pieces = Pieces { next: next_piece, pending: PendingParts::default() };
-        self.write_segments(&mut pieces, &mut written).await?;
-        for family in self.shard.layout().families() {
-            if Layout::is_pinned(family.id) {
-                written.pinned.extend(self.pin(family));
-                continue;
-            }
-            let runs = self.write_runs(family, &mut pieces).await?;
-            written.runs.extend(runs);
-        }
-        pieces.commit(self.shard).await?;
-        Ok(written)
-    }
-
-    /// Writes the segments of every subject in the cut; small ones share a piece.
-    async fn write_segments(&self, pieces: &mut Pieces<'_>, written: &mut Written) -> Result<()> {
-        let table = &self.shard.layout().segments;
-        let mut shared_piece = pieces.begin(self.shard, table);
-        let touched: HashSet<u64> = self.cut.sections.iter().map(|(subject, _)| *subject).collect();
-        for (subject, sections) in &self.cut.sections {
-            let old = self.cut.manifest.segments_of(*subject);
-            let (kept, raw_bytes) = kept_segments(old, sections);
-            written.segments.extend(old.iter().take(kept).cloned());
-            let merged = old.get(kept..).unwrap_or_default();
-            let mut own = None;
-            let piece = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
-                &mut shared_piece
-            } else {
-                own.insert(pieces.begin(self.shard, table))
-            };
-            let segment = match self.write_segment(piece, (old, merged), sections).await {
-                // A damaged segment stays as it is: what is new is sealed without it.
-                Err(error) if error.kind() == ErrorKind::Corrupt && !merged.is_empty() => {
-                    written.segments.extend(merged.iter().cloned());
-                    self.write_segment(piece, (old, &[]), sections).await?
-                }
-                segment => segment?,
-            };
-            if let Some(piece) = own {
-                pieces.end(piece)?;
-            }
-            written.segments.push(segment);
-        }
-        pieces.end(shared_piece)?;
-        let untouched = self.cut.manifest.segments.iter();
-        written
-            .segments
-            .extend(untouched.filter(|segment| !touched.contains(&segment.subject)).cloned());
-        written.segments.sort_unstable_by_key(|segment| (segment.subject, segment.first));
-        Ok(())
-    }
-
-    async fn write_segment(
-        &self,
-        piece: &mut PieceWriter,
-        (old, merged): (&[SegmentRef], &[SegmentRef]),
-        sections: &[Arc<TailSection>],
-    ) -> Result<SegmentRef> {
-        let context = self.shard.context();
-        let kept = old.get(..old.len() - merged.len()).unwrap_or_default();
-        let time_max = kept.last().map_or(Timestamp::MIN, SegmentRef::time_max);
-        let first_section =
-            sections.first().map_or((0, 0), |first| (first.subject(), first.first()));
-        let start = merged.first().map_or(first_section, |first| (first.subject, first.first));
-        let domain = context.topics.present_key(start.0)?;
-        let mut segment = SegmentWriter::begin(
-            piece,
-            (&domain, context.lineage),
-            start,
-            time_max,
-            &*context.environment,
-        )?;
-        for reference in merged {
-            segment.add_segment(&*self.shard.segment(reference).await?).await?;
-        }
-        for section in sections {
-            segment.add(&section.batch()?).await?;
-        }
-        segment.finish().await
-    }
-
-    /// The entries that the manifest carries itself after the pass, in order.
-    fn pin(&self, family: &Family) -> Vec<PinnedEntry> {
-        let mut merged = pinned(&self.cut.manifest, family.id);
-        if let Some(newer) = self.cut.memtables.get(&family.id) {
-            for (key, value) in newer.read().unwrap_or_else(PoisonError::into_inner).iter() {
-                match value {
-                    Some(value) => merged.put(key.clone(), value.clone()),
-                    None => merged.delete(key.clone()),
-                }
-            }
-        }
-        let entry = |(key, value): (&bytes::Bytes, Option<&bytes::Bytes>)| {
-            value.map(|value| PinnedEntry {
-                family: family.id.0,
-                key: key.to_vec(),
-                value: value.to_vec(),
-            })
-        };
-        merged.iter().filter_map(entry).collect()
-    }
-
-    /// The runs that a family has after the pass, newest first.
-    async fn write_runs(&self, family: &Family, pieces: &mut Pieces<'_>) -> Result<Vec<RunRef>> {
-        let old: Vec<RunRef> =
-            self.cut.manifest.runs.iter().filter(|run| run.family == family.id).cloned().collect();
-        let Some(memtable) = self.cut.memtables.get(&family.id) else { return Ok(old) };
-        if memtable.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            return Ok(old);
-        }
-        let context = self.shard.index_context();
-        let mut piece = pieces.begin(self.shard, &family.table);
-        let run = self.write_run(family, memtable, &mut piece).await?;
-        pieces.end(piece)?;
-        let mut runs = vec![run];
-        runs.extend(old);
-        if runs.len() < RUNS_MAX {
-            return Ok(runs);
-        }
-        pieces.commit(self.shard).await?;
-        let mut opened: Vec<Arc<Run>> = Vec::with_capacity(runs.len());
-        for reference in &runs {
-            opened.push(Arc::new(Run::open(context, family, reference).await?));
-        }
-        let mut piece = pieces.begin(self.shard, &family.table);
-        let merged = match merge(context, family, &opened, Tombstones::Drop, &mut piece).await {
-            // A damaged run stays as it is, and so do the others.
-            Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(runs),
-            merged => merged?,
-        };
-        pieces.end(piece)?;
-        let fresh = runs.first().map(|run| run.piece.piece);
-        if let Some(fresh) = fresh {
-            // The memtable's own run lived only to be merged.
-            let fresh = [(family.table.clone(), fresh)];
-            delete_pieces(&*context.engine, &context.database, &fresh).await?;
-        }
-        Ok(vec![merged])
-    }
-
-    /// Writes a memtable as a run, a page at a time, so that readers are not locked out.
-    async fn write_run(
-        &self,
-        family: &Family,
-        memtable: &RwLock<Memtable>,
-        piece: &mut PieceWriter,
-    ) -> Result<RunRef> {
-        let mut run = RunWriter::begin(self.shard.index_context(), family, piece)?;
-        let mut range = KeyRange::all();
-        loop {
-            let page = memtable.read().unwrap_or_else(PoisonError::into_inner).page(
-                &range,
-                Direction::Forward,
-                MEMTABLE_PAGE_ENTRIES,
-            );
-            for (key, value) in &page {
-                run.push(key, value.as_deref()).await?;
-            }
-            let Some((last, _)) = page.last() else { return run.finish().await };
-            range = KeyRange::from([&last[..], &[0]].concat());
-        }
-    }
-
-    async fn install(
-        &self,
-        writer: &Writer,
-        written: Written,
-        state: &mut SealState,
-    ) -> Result<()> {
-        let context = self.shard.context();
-        let database = context.database.as_str();
-        let mut topics: Vec<_> =
-            context.topics.all().iter().map(|topic| topic.intro.clone()).collect();
-        topics.sort_unstable_by_key(|topic| topic.id);
-        let manifest = Manifest {
-            database: database.to_owned(),
-            number: self.cut.manifest.number + 1,
-            covers: self.cut.commit,
-            covers_hash: self.cut.hash,
-            next_piece: state.next_piece,
-            witnesses: self.shared.other_heads(database),
-            topics,
-            segments: written.segments,
-            runs: written.runs,
-            pinned: written.pinned,
-        };
-        let head = writer.log().install(&manifest).await?;
-        let pieces = self.dead_pieces(&manifest);
-        let old = {
-            let mut shard = self.shard.state_mut();
-            shard.frozen = None;
-            shard.tail.drop_until(self.cut.commit);
-            shard.adopt(&head);
-            std::mem::replace(&mut shard.manifest, Arc::new(manifest))
-        };
-        self.shard.retain_runs();
-        state.garbage.push_back(Garbage { manifest: old, pieces });
-        writer.log().drop_covered(&head).await
-    }
-
-    /// Pieces of the old manifest that the new one does not name.
-    fn dead_pieces(&self, new: &Manifest) -> Vec<(TableName, u64)> {
-        let live = live_pieces(self.shard, new);
-        live_pieces(self.shard, &self.cut.manifest)
-            .into_iter()
-            .filter(|piece| !live.contains(piece))
-            .collect()
-    }
-}
-
-/// How many of a topic's segments stay as they are, and the raw bytes of what is written anew: the
-/// newest segments are taken in while they are smaller than twice what is to be written, so that a
-/// record is rewritten a logarithmic number of times.
-fn kept_segments(old: &[SegmentRef], sections: &[Arc<TailSection>]) -> (usize, u64) {
-    let mut raw_bytes: u64 = sections.iter().map(|section| section.raw_bytes()).sum();
-    let mut kept = old.len();
-    while let Some(last) = kept.checked_sub(1).and_then(|index| old.get(index)) {
-        let whole = raw_bytes.saturating_add(last.raw_bytes);
-        if last.raw_bytes >= raw_bytes.saturating_mul(2) || whole > SEGMENT_RAW_BYTES_MAX {
-            break;
-        }
-        raw_bytes = whole;
-        kept -= 1;
-    }
-    (kept, raw_bytes)
-}
-
-fn live_pieces(shard: &Shard, manifest: &Manifest) -> HashSet<(TableName, u64)> {
-    let layout = shard.layout();
-    let segments =
-        manifest.segments.iter().map(|segment| (layout.segments.clone(), segment.piece.piece));
-    let runs = manifest.runs.iter().filter_map(|run| {
-        let family = layout.families().iter().find(|family| family.id == run.family)?;
-        Some((family.table.clone(), run.piece.piece))
-    });
-    segments.chain(runs).collect()
-}
-
-async fn collect_garbage(shard: &Shard, state: &mut SealState) -> Result<()> {
-    let context = shard.context();
-    while let Some(garbage) = state.garbage.front() {
-        // A reader that holds an older manifest holds back this and everything after it.
-        if Arc::strong_count(&garbage.manifest) > 1 {
-            return Ok(());
-        }
-        delete_pieces(&*context.engine, &context.database, &garbage.pieces).await?;
-        for (table, piece) in &garbage.pieces {
-            shard.forget(table, *piece);
-        }
-        state.garbage.pop_front();
-    }
-    Ok(())
-}
-
-/// Removes pieces that the manifest does not name: what a crash between two passes left.
-async fn collect_orphans(shard: &Shard) -> Result<()> {
-    let context = shard.context();
-    let manifest = Arc::clone(&shard.state().manifest);
-    let live = live_pieces(shard, &manifest);
-    let mut tables: Vec<TableName> = vec![shard.layout().segments.clone()];
-    tables.extend(shard.layout().families().iter().map(|family| family.table.clone()));
-    tables.sort_unstable();
-    tables.dedup();
-    let mut orphans = Vec::new();
-    for table in tables {
-        let pieces = list_pieces(&*context.engine, &context.database, &table).await?;
-        orphans.extend(pieces.into_iter().map(|piece| (table.clone(), piece)));
-    }
-    orphans.retain(|piece| !live.contains(piece));
-    delete_pieces(&*context.engine, &context.database, &orphans).await
 }
 
 /// The background task that seals whichever database has enough in its tail.

@@ -1,25 +1,28 @@
 //! One database as its readers see it: the newest records in memory, older ones in segments, and
 //! indexes over both.
 
+mod read;
 mod sift;
+
+pub(crate) use read::FamilyView;
 
 use super::change::decode_changes;
 use super::families::{IndexEntry, Layout, SUBJECT_STATE, index_entries};
 use super::notify::Notify;
-use super::record::{CommitMark, Record, RecordBatch};
-use super::segment::{Segment, SegmentCache};
-use super::tail::{Tail, TailSection, decode};
+use super::record::{CommitMark, Record};
+use super::segment::SegmentCache;
+use super::tail::{Tail, decode};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::index::{Family, FamilyId, Index, IndexContext, Memtable, MemtableSource, Run, RunRef};
+use crate::index::{FamilyId, IndexContext, Memtable, Run};
 use crate::log::{
-    BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, SegmentRef, TOPIC_ID_MIN, Witness,
+    BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, TOPIC_ID_MIN, Witness,
 };
-use crate::piece::{Cache, CacheKey, PieceReader, UnitCache};
+use crate::piece::{Cache, UnitCache};
 use forgeone_db_engine::{ErrorKind, Result};
 use futures::lock::Mutex as AsyncMutex;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Opened things that all databases of a store share.
 #[derive(Debug, Clone)]
@@ -141,11 +144,11 @@ impl State {
 
     /// Takes over what a new manifest changed in the head.
     pub(crate) fn adopt(&mut self, installed: &Head) {
-        if let Some(head) = &mut self.head {
-            head.manifest = installed.manifest;
-            head.manifest_hash = installed.manifest_hash;
-            head.oldest = installed.oldest;
-        }
+        let head = self.head.get_or_insert_with(|| installed.clone());
+        head.manifest = installed.manifest;
+        head.manifest_hash = installed.manifest_hash;
+        head.oldest = installed.oldest;
+        head.keyring = installed.keyring;
         self.links = self.links.split_off(&installed.oldest.saturating_sub(1));
     }
 
@@ -176,7 +179,11 @@ fn sealed_end(manifest: &Manifest, subject: u64) -> (u64, Timestamp) {
     manifest
         .segments_of(subject)
         .last()
-        .map_or((0, Timestamp::MIN), |segment| (segment.last, segment.time_max()))
+        .map(|segment| (segment.last, segment.time_max()))
+        .or_else(|| {
+            manifest.floor(subject).map(|floor| (floor.first.saturating_sub(1), floor.time_max()))
+        })
+        .unwrap_or((0, Timestamp::MIN))
 }
 
 /// The entries of a family that the manifest carries itself.
@@ -192,12 +199,6 @@ pub(crate) fn fresh_memtables(layout: &Layout) -> Memtables {
     layout.families().iter().map(|family| (family.id, Arc::default())).collect()
 }
 
-/// Where a record was found, and what keeps it there while it is read.
-enum Place {
-    Tail(Arc<TailSection>),
-    Segment(SegmentRef, Arc<Manifest>),
-}
-
 /// One database.
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -209,7 +210,7 @@ pub(crate) struct Shard {
     /// Held while the state follows another process's writer, so that no block is taken in twice.
     following: AsyncMutex<()>,
     /// Opened runs of the live manifest.
-    runs: Mutex<HashMap<RunKey, Arc<Run>>>,
+    runs: Mutex<HashMap<read::RunKey, Arc<Run>>>,
     /// Notified after every commit that became visible.
     pub(crate) changed: Notify,
 }
@@ -220,7 +221,7 @@ impl Shard {
         let index = IndexContext {
             engine: Arc::clone(&context.engine),
             database: context.database.clone(),
-            domain: context.system.clone(),
+            keys: Arc::clone(&context.keys),
             lineage: context.lineage,
             environment: Arc::clone(&context.environment),
             units: Arc::clone(&caches.pages),
@@ -346,9 +347,11 @@ impl Shard {
             };
             match result {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    // The writer may have dropped what was being read; then the head has moved.
+                    // The writer may have dropped what was being read, or changed its key; then
+                    // the head has moved, or the keyring.
+                    let newer = self.context.refresh_keys().await?;
                     let again = self.context.load_head().await?;
-                    if again.is_some_and(|(now, _)| now == head) {
+                    if !newer && again.is_some_and(|(now, _)| now == head) {
                         return Err(error);
                     }
                 }
@@ -392,197 +395,9 @@ impl Shard {
             .ok_or_else(|| self.context.locate(corrupt("the database vanished")))?;
         self.reset(&loaded)
     }
-
-    /// The newest sequence numbers of several subjects, at one moment.
-    pub(crate) fn last_of(&self, subjects: &[u64]) -> Vec<u64> {
-        let state = self.state();
-        subjects.iter().map(|subject| state.end_of(*subject).0).collect()
-    }
-
-    /// The numbers of the records that lie together with `sequence`, as far as that can be told:
-    /// its unit or section, or its whole segment if the directory cannot be read.
-    pub(crate) async fn extent(&self, subject: u64, sequence: u64) -> (u64, u64) {
-        match self.place(subject, sequence) {
-            None => (sequence, sequence),
-            Some(Place::Tail(section)) => (section.first(), section.last()),
-            Some(Place::Segment(reference, _pin)) => match self.segment(&reference).await {
-                Ok(segment) => segment.extent(sequence),
-                Err(_) => (reference.first, reference.last),
-            },
-        }
-    }
-
-    /// The newest sequence number of `subject`; 0 if it has none.
-    pub(crate) fn last(&self, subject: u64) -> u64 {
-        self.state().end_of(subject).0
-    }
-
-    /// The oldest retained sequence number of `subject`.
-    pub(crate) fn first(&self, subject: u64) -> u64 {
-        self.state().manifest.segments_of(subject).first().map_or(1, |segment| segment.first)
-    }
-
-    fn place(&self, subject: u64, sequence: u64) -> Option<Place> {
-        let state = self.state();
-        if let Some(section) = state.tail.topic(subject).and_then(|tail| tail.section(sequence)) {
-            return Some(Place::Tail(section));
-        }
-        let segments = state.manifest.segments_of(subject);
-        let index = segments.partition_point(|segment| segment.last < sequence);
-        let segment = segments.get(index).filter(|segment| segment.first <= sequence)?;
-        Some(Place::Segment(segment.clone(), Arc::clone(&state.manifest)))
-    }
-
-    /// The records around `sequence` that lie together: a unit or a commit's section.
-    ///
-    /// # Errors
-    /// `NotFound` below the first retained or above the newest sequence number; `Corrupt`, naming
-    /// topic and range.
-    pub(crate) async fn chunk(
-        &self,
-        subject: u64,
-        sequence: u64,
-        sequential: bool,
-    ) -> Result<Arc<RecordBatch>> {
-        let not_found = || {
-            forgeone_db_engine::Error::new(ErrorKind::NotFound, "no record has this number")
-                .with("sequence", sequence)
-        };
-        match self.place(subject, sequence).ok_or_else(not_found)? {
-            Place::Tail(section) => {
-                section.batch().map(Arc::new).map_err(|error| self.context.locate(error))
-            }
-            Place::Segment(reference, pin) => {
-                let segment = self.segment(&reference).await?;
-                let chunk = segment
-                    .unit(&self.caches.segments, segment.unit_of(sequence), sequential)
-                    .await;
-                drop(pin);
-                chunk
-            }
-        }
-    }
-
-    /// One record, with its commit.
-    pub(crate) async fn record(&self, subject: u64, sequence: u64) -> Result<Record> {
-        let chunk = self.chunk(subject, sequence, false).await?;
-        chunk.get(sequence).cloned().ok_or_else(|| corrupt("a unit lacks a record of its range"))
-    }
-
-    /// Opens a segment, from the cache if it is there.
-    pub(crate) async fn segment(&self, reference: &SegmentRef) -> Result<Arc<Segment>> {
-        let reader = PieceReader::new(
-            Arc::clone(&self.context.engine),
-            self.context.database.clone(),
-            self.layout.segments.clone(),
-        );
-        let keys = (&*self.context.topics, self.context.lineage);
-        Segment::open(&self.caches.segments, &reader, keys, reference).await
-    }
-
-    /// The first sequence number from which on the topic's greatest time has reached `time`;
-    /// `last + 1` if it never did.
-    pub(crate) async fn seek_time(&self, subject: u64, time: Timestamp) -> Result<u64> {
-        let (reference, pin) = {
-            let state = self.state();
-            let segments = state.manifest.segments_of(subject);
-            let index = segments.partition_point(|segment| segment.time_max() < time);
-            let Some(reference) = segments.get(index) else {
-                let tail = state.tail.topic(subject).and_then(|tail| tail.seek_time(time));
-                return Ok(tail.unwrap_or_else(|| state.end_of(subject).0 + 1));
-            };
-            (reference.clone(), Arc::clone(&state.manifest))
-        };
-        let sequence = self.segment(&reference).await?.seek_time(time);
-        drop(pin);
-        Ok(sequence)
-    }
-
-    /// A view of one family: memtables in front, runs behind, kept alive by the manifest.
-    pub(crate) async fn family(&self, family: &Family) -> Result<FamilyView> {
-        let (manifest, memtables) = self.generations(family);
-        let mut runs = Vec::new();
-        for reference in manifest.runs.iter().filter(|run| run.family == family.id) {
-            runs.push(self.run(family, reference).await?);
-        }
-        Ok(FamilyView { index: Index::new(memtables, runs), _manifest: manifest })
-    }
-
-    async fn run(&self, family: &Family, reference: &RunRef) -> Result<Arc<Run>> {
-        let key = run_key(reference);
-        if let Some(run) = self.opened_runs().get(&key) {
-            return Ok(Arc::clone(run));
-        }
-        let run = Arc::new(Run::open(&self.index, family, reference).await?);
-        self.opened_runs().insert(key, Arc::clone(&run));
-        Ok(run)
-    }
-
-    fn opened_runs(&self) -> MutexGuard<'_, HashMap<RunKey, Arc<Run>>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Closes runs that the live manifest does not name.
-    pub(crate) fn retain_runs(&self) {
-        let live: HashSet<RunKey> = self.state().manifest.runs.iter().map(run_key).collect();
-        self.opened_runs().retain(|key, _| live.contains(key));
-    }
-
-    /// A view of one family that need not know of any key outside `prefix`: runs whose filters rule
-    /// the prefix out are left out.
-    pub(crate) async fn family_at(&self, family: &Family, prefix: &[u8]) -> Result<FamilyView> {
-        let (manifest, memtables) = self.generations(family);
-        let mut runs = Vec::new();
-        for reference in manifest.runs.iter().filter(|run| run.family == family.id) {
-            let run = self.run(family, reference).await?;
-            if run.may_contain(prefix).await? {
-                runs.push(run);
-            }
-        }
-        Ok(FamilyView { index: Index::new(memtables, runs), _manifest: manifest })
-    }
-
-    /// The live manifest and the memtables of a family, as of one moment.
-    fn generations(&self, family: &Family) -> (Arc<Manifest>, Vec<Arc<dyn MemtableSource>>) {
-        let state = self.state();
-        let generations = [Some(&state.active), state.frozen.as_ref()];
-        let mut memtables: Vec<_> = generations
-            .into_iter()
-            .flatten()
-            .filter_map(|memtables| memtables.get(&family.id))
-            .map(|memtable| Arc::clone(memtable) as Arc<dyn MemtableSource>)
-            .collect();
-        if Layout::is_pinned(family.id) {
-            memtables.push(Arc::new(pinned(&state.manifest, family.id)));
-        }
-        (Arc::clone(&state.manifest), memtables)
-    }
-
-    /// Forgets what is cached of a piece that was dropped.
-    pub(crate) fn forget(&self, table: &forgeone_db_engine::TableName, piece: u64) {
-        let place =
-            CacheKey { database: self.context.database.clone(), table: table.clone(), piece };
-        self.caches.segments.forget(&place);
-        self.caches.pages.forget_piece(&place);
-    }
-}
-
-/// A run of a family: its piece and where in it.
-type RunKey = (FamilyId, u64, u64);
-
-fn run_key(reference: &RunRef) -> RunKey {
-    (reference.family, reference.piece.piece, reference.piece.offset)
 }
 
 /// Heads of other databases in one block.
 const BLOCK_WITNESSES_MAX: usize = 16;
 /// How often a reader follows a moving head before it gives up.
 const REFRESH_TRIES: u32 = 16;
-
-/// A family as of one moment.
-#[derive(Debug)]
-pub(crate) struct FamilyView {
-    pub(crate) index: Index,
-    /// Keeps the runs from being dropped while they are read.
-    _manifest: Arc<Manifest>,
-}

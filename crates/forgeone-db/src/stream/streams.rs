@@ -200,6 +200,9 @@ impl Streams {
             let mut scan = view.index.scan(&range, Direction::Forward);
             while let Some(entry) = scan.next().await? {
                 let (subject, sequence) = parse_id_entry(&entry.key, &entry.value)?;
+                if sequence < shard.first(subject) {
+                    continue;
+                }
                 let record = shard.record(subject, sequence).await?;
                 if record.id != Some(id) {
                     return Err(corrupt("the index of ids disagrees with a record")
@@ -296,6 +299,8 @@ impl Streams {
             while let Some(entry) = scan.next().await? {
                 sequences.push(key_sequence(&entry.key)?);
             }
+            let first = shard.first(topic.id);
+            sequences.retain(|sequence| *sequence >= first);
             Ok(sequences)
         })
         .await
@@ -331,7 +336,11 @@ impl Streams {
         let mut next = after + 1;
         let (mut found, mut bytes) = (Vec::new(), 0);
         while next <= last && found.len() < count_max && bytes < bytes_max {
-            let chunk = self.reading(|| shard.chunk(topic.id, next, true)).await?;
+            let chunk = match self.reading(|| shard.chunk(topic.id, next, true)).await {
+                // Given up meanwhile: what was found so far counts, and the gap is told next.
+                Err(error) if error.kind() == ErrorKind::NotFound => break,
+                chunk => chunk?,
+            };
             for (sequence, record) in (chunk.first..).zip(&chunk.records) {
                 if sequence < next || found.len() >= count_max || bytes >= bytes_max {
                     continue;
@@ -343,6 +352,12 @@ impl Streams {
             }
         }
         Ok(found)
+    }
+
+    /// What is missing of a topic behind `after`: the gap as an error, and its last number.
+    pub(crate) fn gap(&self, topic: &Topic, after: u64) -> Result<Option<(Error, u64)>> {
+        let gap = self.shard(topic)?.gap(topic.id, after);
+        Ok(gap.map(|(error, last)| (error.with("topic", &topic.name), last)))
     }
 
     /// The newest sequence number of a topic.
@@ -390,7 +405,7 @@ fn info(topic: &Topic, shard: &Shard) -> TopicInfo {
     let state = shard.state();
     let segments = state.manifest.segments_of(topic.id);
     let (last_seq, time_max) = state.end_of(topic.id);
-    let first_seq = segments.first().map_or(1, |segment| segment.first);
+    let first_seq = state.manifest.first(topic.id);
     TopicInfo {
         topic: topic.name.clone(),
         shard: topic.shard,

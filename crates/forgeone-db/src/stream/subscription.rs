@@ -136,8 +136,15 @@ impl Subscription {
             if self.streams.last(topic)? <= after {
                 continue;
             }
-            let oldest = self.streams.first(topic)?;
-            let after = after.max(oldest.saturating_sub(1));
+            if let Some((gap, last)) = self.streams.gap(topic, after)? {
+                if page.is_empty() {
+                    self.delivered.insert(topic.id, last);
+                    return Err(gap);
+                }
+                // Told after what was found before it.
+                self.turn = self.turn.wrapping_sub(1);
+                break;
+            }
             let limits = (PAGE_RECORDS_MAX - page.len(), PAGE_BYTES_MAX - bytes);
             for (sequence, stamp, record) in self.streams.read_after(topic, after, limits).await? {
                 bytes += record.bytes();
@@ -166,7 +173,8 @@ impl Subscription {
 async fn position(streams: &Streams, topic: &Topic, start: &Start) -> Result<Option<u64>> {
     let last = streams.last(topic)?;
     Ok(match start {
-        Start::Oldest | Start::Marker(_) => None,
+        Start::Oldest => Some(streams.first(topic)?.saturating_sub(1)),
+        Start::Marker(_) => None,
         Start::Now => Some(last),
         Start::After(sequence) => Some((*sequence).min(last)),
         Start::Time(time) => Some(streams.seek_time(topic, *time).await?.saturating_sub(1)),

@@ -19,6 +19,8 @@ mod logs;
 mod model;
 mod opening;
 mod quota;
+mod rotation;
+mod rotation_crash;
 mod stock;
 mod strict;
 mod support;

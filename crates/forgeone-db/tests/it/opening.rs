@@ -29,6 +29,17 @@ fn filled(events: u64) -> MemoryEngine {
     engine
 }
 
+#[test]
+fn a_store_has_one_id_for_ever_and_no_other_store_has_it() {
+    let (one, other) = (filled(0), filled(0));
+    let id = |engine: &MemoryEngine, mode| {
+        let options = options(engine.reopen(), true).mode(mode);
+        RedbManager::open(options).unwrap().database().id()
+    };
+    assert_eq!(id(&one, OpenMode::Read), id(&one, OpenMode::Open));
+    assert_ne!(id(&one, OpenMode::Read), id(&other, OpenMode::Read));
+}
+
 /// The tables that opening read, and how many reads it took.
 fn touched(engine: &MemoryEngine, mode: OpenMode) -> (BTreeSet<(String, String)>, usize) {
     let metered = Arc::new(MeteredEngine::with_read_log(engine.reopen(), 100_000));

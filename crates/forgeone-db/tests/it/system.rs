@@ -644,6 +644,27 @@ fn a_watch_as_a_stream_gives_what_comes() {
 }
 
 #[test]
+fn a_store_with_a_long_tail_can_be_given_more_shards() {
+    let engine = MemoryEngine::new();
+    let options = |engine: &MemoryEngine| {
+        StoreOptions::with_engine(Arc::new(engine.clone()))
+            .durability(Durability::None)
+            .mode(OpenMode::OpenOrCreate)
+            .key(key())
+    };
+    let store = RedbManager::open(options(&engine).shard_count(1)).unwrap();
+    for n in 0..300 {
+        store.set_setting("n", &json!(n), ANY).unwrap();
+    }
+    store.close().unwrap();
+    // With limits that the tail is far beyond, nobody may wait for a sealer that does not run yet.
+    let engine = engine.reopen();
+    let store = RedbManager::open(options(&engine).shard_count(2).seal_at(1 << 10, 10)).unwrap();
+    assert_eq!(store.database().shard_count(), 2);
+    assert_eq!(store.get_setting("n").unwrap().unwrap().value, json!(299));
+}
+
+#[test]
 fn values_larger_than_their_compressed_form_do_not_pile_up_in_memory() {
     // Default limits: by compressed size alone, nothing here would be sealed.
     let options = StoreOptions::with_engine(Arc::new(MemoryEngine::new()))

@@ -106,7 +106,8 @@ fn a_lost_keyring_is_corrupt_and_never_made_anew() {
     assert_eq!(saved[0], saved[1], "either copy opens the store");
     fs::remove_file(&copies[0]).unwrap();
     open(&path).close().unwrap();
-    fs::remove_file(&copies[1]).unwrap();
+    assert_eq!(fs::read(&copies[0]).unwrap(), saved[0], "a writer makes the lost copy anew");
+    copies.iter().for_each(|copy| fs::remove_file(copy).unwrap());
     let error = RedbManager::open(options(&path)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     fs::write(&copies[0], &saved[0]).unwrap();

@@ -1,11 +1,12 @@
 //! A second thread that follows the store while the first one writes.
 
-use super::fold::Folds;
+use super::fold::{Folds, Item};
 use crate::exit::{Exit, Failure};
-use forgeone_db::{RedbManager, StartFrom, TopicPattern};
+use forgeone_db::{RedbManager, StartFrom, StoredEvent, StoredLogEntry, TopicPattern};
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{Either, select};
+use futures::stream::{self, StreamExt as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Follower {
         Ok(Self { total, seen })
     }
 
-    /// Waits until the follower has seen `total` events.
+    /// Waits until the follower has seen `total` records.
     pub(super) fn finish(self, total: u64) -> Result<Seen, Failure> {
         // A follower that has ended reports why.
         let _: Result<(), u64> = self.total.send(total);
@@ -56,19 +57,29 @@ impl Follower {
     }
 }
 
+/// A record of either kind.
+enum Record {
+    Event(StoredEvent),
+    Log(StoredLogEntry),
+}
+
 async fn follow(
     manager: &RedbManager,
     mut told: oneshot::Receiver<u64>,
 ) -> forgeone_db::Result<Seen> {
-    let mut subscription =
-        manager.events().subscribe(&TopicPattern::all(), StartFrom::Oldest).await?;
+    let topics = TopicPattern::all();
+    let events = manager.events().subscribe(&topics, StartFrom::Oldest).await?;
+    let logs = manager.logs().subscribe(&topics, StartFrom::Oldest).await?;
+    let mut records = stream::select(
+        events.map(|event| event.map(Record::Event)),
+        logs.map(|entry| entry.map(Record::Log)),
+    );
     let mut seen = Seen { in_order: true, ..Seen::default() };
     let mut total = u64::MAX;
     while seen.folds.count < total {
-        let next = std::pin::pin!(subscription.next());
-        let event = if total == u64::MAX {
-            match select(next, &mut told).await {
-                Either::Left((event, _)) => event?,
+        let record = if total == u64::MAX {
+            match select(records.next(), &mut told).await {
+                Either::Left((record, _)) => record,
                 Either::Right((Ok(known), _)) => {
                     total = known;
                     continue;
@@ -76,10 +87,13 @@ async fn follow(
                 Either::Right((Err(_), _)) => break,
             }
         } else {
-            next.await?
+            records.next().await
         };
-        let Some(event) = event else { break };
-        seen.in_order &= seen.folds.add(&event.event, event.seq);
+        seen.in_order &= match record.transpose()? {
+            None => break,
+            Some(Record::Event(event)) => seen.folds.add(&Item::of_event(&event.event), event.seq),
+            Some(Record::Log(entry)) => seen.folds.add(&Item::of_log(&entry.entry), entry.seq),
+        };
     }
     Ok(seen)
 }

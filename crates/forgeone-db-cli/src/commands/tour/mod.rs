@@ -1,38 +1,38 @@
 //! `tour`: the whole store on real input, from creation to reopening, with a report.
 
+mod find;
 mod fold;
 mod follower;
+mod log_files;
 mod report;
 mod sources;
 
 use crate::args::TourArgs;
+use crate::commands::TopicKind;
 use crate::exit::{Exit, Failure};
 use crate::key_file::{Care, generate_key_file, read_key_file};
 use crate::output::{Shown, say};
 use crate::progress::Progress;
 use crate::store::Place;
 use chrono::Utc;
-use fold::{Folds, Samples, fingerprint};
+use fold::{Folds, Item, Samples};
 use follower::Follower;
-use forgeone_db::{
-    EventQuery, Key, OpenMode, QueryOrder, RedbManager, StartFrom, StoreOptions, TopicPattern,
-    VerifyDepth,
-};
-use report::{Check, Lookups, Next, Report, Sizes};
-use sources::{Read, Source, TOUR_PREFIX};
+use forgeone_db::model::Severity;
+use forgeone_db::{Key, OpenMode, RedbManager, StoreOptions, VerifyDepth};
+use report::{Check, Next, Report, Sizes};
+use sources::{Read, Records, Source, TOUR_PREFIX};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-
-/// Lookups by id that are timed.
-const LOOKUPS: usize = 1_000;
 
 /// What was stored.
 struct Stored {
     read: Read,
     folds: Folds,
     samples: Samples,
+    /// A word of one of the most severe log entries, to search for.
+    word: Option<String>,
     commits: u64,
     seconds: f64,
     behind_ms: f64,
@@ -63,10 +63,10 @@ pub(super) fn run(
     let opening = Instant::now();
     let manager = RedbManager::open(key)?;
     let reopen_ms = ms(opening);
-    let (lookups, mut checks) = find(&manager, &stored)?;
+    let find::Found { lookups, search, mut checks } = find::find(&manager, &stored)?;
     checks.insert(
         0,
-        Check { what: "a follower saw every event once, in order", ok: stored.followed },
+        Check { what: "a follower saw every record once, in order", ok: stored.followed },
     );
     let sizes = sizes(&manager, &stored.read)?;
     let verifying = Instant::now();
@@ -83,8 +83,12 @@ pub(super) fn run(
         directory,
         key_file,
         source: source.describe(),
-        topics: stored.folds.topics().len() as u64,
-        events: stored.folds.count,
+        topics: [TopicKind::Events, TopicKind::Logs]
+            .map(|kind| stored.folds.topics(kind).len() as u64)
+            .iter()
+            .sum(),
+        events: stored.folds.count_of(TopicKind::Events),
+        log_entries: stored.folds.count_of(TopicKind::Logs),
         read: stored.read,
         commits: stored.commits,
         store_seconds: stored.seconds,
@@ -93,6 +97,7 @@ pub(super) fn run(
         close_ms,
         reopen_ms,
         lookups,
+        search,
         verify_seconds,
         sizes,
         checks,
@@ -158,16 +163,31 @@ fn store(manager: &RedbManager, source: &Source) -> Result<Stored, Failure> {
     let mut progress = Progress::bytes("storing", source.bytes());
     let follower = Follower::start(manager)?;
     let (mut folds, mut samples, mut commits) = (Folds::default(), Samples::new(), 0);
+    let mut word = Word::default();
     let mut shown = 0;
     let start = Instant::now();
-    let read = source.read(|events, read| {
-        let remembered: Vec<_> = events.iter().map(|event| event.event.clone()).collect();
-        let positions = manager.store_events_opts(events)?;
-        for (event, position) in remembered.iter().zip(positions) {
-            // The same line of history twice is one event.
-            if !position.duplicate {
-                folds.add(event, position.seq);
-                samples.add(event);
+    let read = source.read(|records, read| {
+        let mut remember = |item: &Item<'_>, seq| {
+            folds.add(item, seq);
+            samples.add(item);
+        };
+        match records {
+            Records::Events(events) => {
+                let remembered: Vec<_> = events.iter().map(|event| event.event.clone()).collect();
+                let positions = manager.store_events_opts(events)?;
+                for (event, position) in remembered.iter().zip(positions) {
+                    // The same line of history twice is one event.
+                    if !position.duplicate {
+                        remember(&Item::of_event(event), position.seq);
+                    }
+                }
+            }
+            Records::Logs(entries) => {
+                let positions = manager.store_logs(entries.clone())?;
+                for (entry, position) in entries.iter().zip(positions) {
+                    remember(&Item::of_new_log(entry, position.id), position.seq);
+                    word.look_at(entry.severity, &entry.line);
+                }
             }
         }
         commits += 1;
@@ -181,78 +201,29 @@ fn store(manager: &RedbManager, source: &Source) -> Result<Stored, Failure> {
     let seen = follower.finish(folds.count)?;
     let behind_ms = ms(waiting);
     let all_seen = seen.in_order && seen.folds.same(&folds);
-    Ok(Stored { read, folds, samples, commits, seconds, behind_ms, followed: all_seen })
+    let word = word.text;
+    Ok(Stored { read, folds, samples, word, commits, seconds, behind_ms, followed: all_seen })
 }
 
-/// Finds events in every way there is, and checks what is found.
-fn find(manager: &RedbManager, stored: &Stored) -> Result<(Lookups, Vec<Check>), Failure> {
-    let mut lookups = Lookups::default();
-    let by_id = find_by_id(manager, stored, &mut lookups)?;
-    let mut newest = true;
-    if let Some((topic, fold)) = stored.folds.topics().max_by_key(|(_, fold)| fold.count) {
-        let start = Instant::now();
-        let query =
-            EventQuery::new(TopicPattern::exact(topic)?).order(QueryOrder::NewestFirst).limit(100);
-        newest = count(manager, query)? == fold.count.min(100);
-        lookups.newest_100_ms = ms(start);
-    }
-    let window = stored.samples.window();
-    if let Some((from, to)) = window {
-        let start = Instant::now();
-        lookups.window_events = count(manager, EventQuery::default().from(from).to(to))?;
-        lookups.window_ms = ms(start);
-    }
-    let start = Instant::now();
-    let (mut folds, mut in_order, mut in_window) = (Folds::default(), true, 0);
-    for event in manager.replay(&TopicPattern::all(), StartFrom::Oldest)? {
-        let event = event?;
-        in_order &= folds.add(&event.event, event.seq);
-        let time = event.event.timestamp;
-        in_window += u64::from(window.is_some_and(|(from, to)| from <= time && time < to));
-    }
-    lookups.read_all_seconds = start.elapsed().as_secs_f64();
-    let checks = [
-        (
-            "after reopening, every event is there, unchanged and in order",
-            in_order && folds.same(&stored.folds),
-        ),
-        ("events are found by id", by_id),
-        ("the newest events of a topic are found", newest),
-        ("a search by time finds as many as there are", in_window == lookups.window_events),
-    ];
-    Ok((lookups, checks.map(|(what, ok)| Check { what, ok }).into()))
+/// The longest word of the first of the most severe lines.
+#[derive(Debug, Default)]
+struct Word {
+    severity: Option<Severity>,
+    text: Option<String>,
 }
 
-fn count(manager: &RedbManager, query: EventQuery) -> Result<u64, Failure> {
-    let mut count = 0;
-    for event in manager.query_events(query)? {
-        event?;
-        count += 1;
+impl Word {
+    fn look_at(&mut self, severity: Severity, line: &[u8]) {
+        if self.severity.is_some_and(|known| known >= severity) {
+            return;
+        }
+        let words = line.split(|byte| !byte.is_ascii_alphabetic()).filter(|word| word.len() < 32);
+        let longest = words.max_by_key(|word| word.len()).filter(|word| word.len() > 3);
+        if let Some(word) = longest {
+            self.severity = Some(severity);
+            self.text = Some(String::from_utf8_lossy(word).into_owned());
+        }
     }
-    Ok(count)
-}
-
-fn find_by_id(
-    manager: &RedbManager,
-    stored: &Stored,
-    lookups: &mut Lookups,
-) -> Result<bool, Failure> {
-    let samples = &stored.samples.kept;
-    let step = (samples.len() / LOOKUPS).max(1);
-    let mut times = Vec::new();
-    let mut found = true;
-    for sample in samples.iter().step_by(step).take(LOOKUPS) {
-        let start = Instant::now();
-        let events = manager.get_event(sample.id)?;
-        times.push(ms(start));
-        found &= events.iter().any(|event| fingerprint(&event.event) == sample.print);
-    }
-    lookups.by_id = times.len() as u64;
-    lookups.first_ms = times.first().copied().unwrap_or_default();
-    times.sort_unstable_by(f64::total_cmp);
-    lookups.median_ms = times.get(times.len() / 2).copied().unwrap_or_default();
-    lookups.p99_ms = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
-    Ok(found)
 }
 
 fn sizes(manager: &RedbManager, read: &Read) -> Result<Sizes, Failure> {
@@ -267,10 +238,21 @@ fn sizes(manager: &RedbManager, read: &Read) -> Result<Sizes, Failure> {
 
 fn next(directory: &Path, key_file: &Path, stored: &Stored) -> Next {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let topic = stored.folds.topics().max_by_key(|(_, fold)| fold.count);
-    let topic = topic.map_or("tour.>", |(topic, _)| topic);
-    let id = stored.samples.kept.first().map(|sample| sample.id).unwrap_or_default().to_string();
-    Next::new(&absolute(directory), &absolute(key_file), (topic, &id))
+    let mut next = Next::new(&absolute(directory), &absolute(key_file));
+    let topic_of = |kind| stored.folds.largest(kind).map(|(topic, _)| topic);
+    if let (Some(topic), Some(id)) =
+        (topic_of(TopicKind::Logs), stored.samples.first(TopicKind::Logs))
+    {
+        let whole = stored.read.logs.whole.iter().find(|whole| whole.topic == topic);
+        let path = whole.map(|whole| absolute(&whole.path));
+        next.logs((topic, id), stored.word.as_deref(), path.as_deref());
+    }
+    if let (Some(topic), Some(id)) =
+        (topic_of(TopicKind::Events), stored.samples.first(TopicKind::Events))
+    {
+        next.events(topic, id);
+    }
+    next
 }
 
 fn ms(since: Instant) -> f64 {

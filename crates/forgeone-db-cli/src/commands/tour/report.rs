@@ -1,10 +1,13 @@
 //! The report of a tour.
 
+use super::find::TextSearch;
+use super::log_files::Logs;
 use super::sources::Read;
 use crate::exit::Failure;
 use crate::output::{Bytes, Format, Output, Shown, path_text, quoted};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use uuid::Uuid;
 
 /// Everything that a tour found out.
 #[derive(Debug, Serialize)]
@@ -17,6 +20,7 @@ pub(super) struct Report {
     pub(super) read: Read,
     pub(super) topics: u64,
     pub(super) events: u64,
+    pub(super) log_entries: u64,
     pub(super) commits: u64,
     pub(super) store_seconds: f64,
     pub(super) seal_seconds: f64,
@@ -24,6 +28,7 @@ pub(super) struct Report {
     pub(super) close_ms: f64,
     pub(super) reopen_ms: f64,
     pub(super) lookups: Lookups,
+    pub(super) search: Option<TextSearch>,
     pub(super) verify_seconds: f64,
     pub(super) sizes: Sizes,
     pub(super) checks: Vec<Check>,
@@ -37,7 +42,7 @@ pub(super) struct Lookups {
     pub(super) median_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) newest_100_ms: f64,
-    pub(super) window_events: u64,
+    pub(super) window_records: u64,
     pub(super) window_ms: f64,
     pub(super) read_all_seconds: f64,
 }
@@ -81,9 +86,12 @@ impl Report {
     fn print_input(&self, output: &mut Output) -> Result<(), Failure> {
         let read = &self.read;
         output.line("What was stored")?;
+        let counts = [(self.log_entries, "log entries"), (self.events, "events")];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+        let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(" and ") };
         output.line(format_args!(
-            "  {} events in {} topics, from {}, {} of text",
-            self.events,
+            "  {counts} in {} topics, from {}, {} of text",
             self.topics,
             self.source,
             Bytes(read.text_bytes)
@@ -97,6 +105,9 @@ impl Report {
                 output.line(format_args!("  {count} {what}"))?;
             }
         }
+        if read.logs.files > 0 {
+            print_logs(&read.logs, self.search.as_ref(), output)?;
+        }
         Ok(())
     }
 
@@ -106,9 +117,9 @@ impl Report {
         let lookups = &self.lookups;
         output.line("How fast")?;
         output.line(format_args!(
-            "  stored in {:.2} s: {:.0} events/s, {}/s, {} commits, each synced to disk",
+            "  stored in {:.2} s: {:.0} records/s, {}/s, {} commits, each synced to disk",
             self.store_seconds,
-            self.events as f64 / seconds,
+            (self.events + self.log_entries) as f64 / seconds,
             per_second(self.read.text_bytes, seconds),
             self.commits
         ))?;
@@ -125,8 +136,8 @@ impl Report {
             lookups.by_id, lookups.first_ms, lookups.median_ms, lookups.p99_ms
         ))?;
         output.line(format_args!(
-            "  the newest 100 events of a topic: {:.2} ms; {} events by time: {:.1} ms",
-            lookups.newest_100_ms, lookups.window_events, lookups.window_ms
+            "  the newest 100 records of a topic: {:.2} ms; {} records by time: {:.1} ms",
+            lookups.newest_100_ms, lookups.window_records, lookups.window_ms
         ))?;
         output
             .line(format_args!(
@@ -142,7 +153,7 @@ impl Report {
         let sizes = &self.sizes;
         output.line("How large, compressed and encrypted; times smaller than the text")?;
         for (bytes, what) in [
-            (sizes.sealed_bytes, "the events themselves, ids and times included"),
+            (sizes.sealed_bytes, "the records themselves, ids and times included"),
             (sizes.sealed_bytes + sizes.index_bytes, "with indexes by id and time"),
             (sizes.allocated_bytes, "on disk, with free space inside the files"),
         ] {
@@ -166,6 +177,27 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// The widest bar of the histogram.
+const BAR: u64 = 40;
+
+fn print_logs(
+    logs: &Logs,
+    search: Option<&TextSearch>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    output.line(format_args!("What the {} log files say, line by line", logs.files))?;
+    output.line(format_args!("  {}", logs.found))?;
+    let most = logs.severities.values().copied().max().unwrap_or_default().max(1);
+    for (severity, count) in logs.severities.iter().rev() {
+        let width = usize::try_from((count * BAR).div_ceil(most)).unwrap_or_default();
+        output.line(format_args!("  {severity:<7} {count:>9} {:#<width$}", ""))?;
+    }
+    if let Some(TextSearch { text, found, ms }) = search {
+        output.line(format_args!("  lines with {text:?}: {found}, found in {ms:.1} ms"))?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
@@ -194,8 +226,8 @@ pub(super) struct Next {
 }
 
 impl Next {
-    pub(super) fn new(directory: &Path, key_file: &Path, (topic, id): (&str, &str)) -> Self {
-        let topic = quoted(topic);
+    pub(super) fn new(directory: &Path, key_file: &Path) -> Self {
+        let arguments = ["verify", "stats", "topics list", "key list"].map(str::to_owned);
         Self {
             environment: format!(
                 "export FORGEONE_DB_DIR={} FORGEONE_DB_KEY_FILE={}",
@@ -203,15 +235,39 @@ impl Next {
                 quoted(&key_file.to_string_lossy())
             ),
             program: program(),
-            arguments: vec![
-                "verify".to_owned(),
-                "stats".to_owned(),
-                format!("events query --topic {topic} --reverse --limit 5"),
-                format!("--json events get {id}"),
-                "events query --topic 'tour.>' --from 2000-01-01 --limit 3".to_owned(),
-                format!("events tail --topic {topic} --after 10"),
-                "key list".to_owned(),
-            ],
+            arguments: arguments.into(),
+        }
+    }
+
+    /// What to do with events: those of a topic, and one of them.
+    pub(super) fn events(&mut self, topic: &str, id: Uuid) {
+        let topic = quoted(topic);
+        self.arguments.extend([
+            format!("events query --topic {topic} --reverse --limit 5"),
+            format!("--json events get {id}"),
+            "events query --topic 'tour.>' --from 2000-01-01 --limit 3".to_owned(),
+            format!("events tail --topic {topic} --after 10"),
+        ]);
+    }
+
+    /// What to do with logs: those of a topic, with one of them, a word, and the file that it is.
+    pub(super) fn logs(
+        &mut self,
+        (topic, id): (&str, Uuid),
+        word: Option<&str>,
+        file: Option<&Path>,
+    ) {
+        let topic = quoted(topic);
+        self.arguments.extend([
+            "logs query --severity warn --reverse --limit 5".to_owned(),
+            format!("--json logs get {id}"),
+        ]);
+        if let Some(word) = word {
+            self.arguments.push(format!("logs query --contains {} --limit 3", quoted(word)));
+        }
+        if let Some(file) = file {
+            let file = quoted(&file.to_string_lossy());
+            self.arguments.push(format!("logs query --topic {topic} --format raw | cmp - {file}"));
         }
     }
 

@@ -1,23 +1,23 @@
-//! What a tour stores: lines of files, or the commits of a git repository.
+//! What a tour stores: files, or the commits of a git repository.
 
+use super::log_files::{self, Logs};
 use crate::exit::{Exit, Failure};
 use crate::input::{Line, Lines, event};
 use crate::output::{Shown, say};
 use chrono::DateTime;
 use forgeone_db::model::PAYLOAD_BYTES_MAX;
-use forgeone_db::{EventMessage, EventPriority, NewEvent};
+use forgeone_db::{EventMessage, EventPriority, NewEvent, NewLogEntry};
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use uuid::Uuid;
 
 /// Records of a batch.
-const BATCH_RECORDS_MAX: usize = 8_000;
+pub(super) const BATCH_RECORDS_MAX: usize = 8_000;
 /// Bytes at which a batch is full, well below what the store takes at once.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 /// What is taken at most when nobody named a path.
 const UNASKED_BYTES_MAX: u64 = 256 << 20;
 /// Folders with what can be made again.
@@ -27,7 +27,7 @@ pub(super) const TOUR_PREFIX: &str = "forgeone-db-tour-";
 /// What separates the fields of a commit.
 const FIELD: char = '\u{1f}';
 
-/// Where events come from.
+/// Where records come from.
 #[derive(Debug)]
 pub(super) enum Source {
     Files(Vec<PathBuf>),
@@ -46,6 +46,15 @@ pub(super) struct Read {
     pub(super) lines_not_utf8: u64,
     /// Lines that are longer than a payload may be: left out.
     pub(super) lines_too_long: u64,
+    /// What was found in those that are logs.
+    pub(super) logs: Logs,
+}
+
+/// Records of one topic, to be stored together.
+#[derive(Debug)]
+pub(super) enum Records {
+    Events(Vec<NewEvent>),
+    Logs(Vec<NewLogEntry>),
 }
 
 impl Source {
@@ -87,7 +96,7 @@ impl Source {
     /// Reads everything and hands it on in batches of one topic each.
     pub(super) fn read(
         &self,
-        mut sink: impl FnMut(Vec<NewEvent>, &Read) -> Result<(), Failure>,
+        mut sink: impl FnMut(Records, &Read) -> Result<(), Failure>,
     ) -> Result<Read, Failure> {
         let mut read = Read::default();
         match self {
@@ -98,7 +107,7 @@ impl Source {
                     match File::open(file) {
                         Ok(input) => {
                             let topic = topics.name(file);
-                            read_lines(input, &topic, &mut read, &mut sink)?;
+                            read_file((file, input), &topic, &mut read, &mut sink)?;
                             read.files += 1;
                         }
                         Err(error) => {
@@ -205,7 +214,7 @@ struct Batch<'a, S> {
     sink: &'a mut S,
 }
 
-impl<'a, S: FnMut(Vec<NewEvent>, &Read) -> Result<(), Failure>> Batch<'a, S> {
+impl<'a, S: FnMut(Records, &Read) -> Result<(), Failure>> Batch<'a, S> {
     fn new(sink: &'a mut S) -> Self {
         Self { events: Vec::new(), bytes: 0, sink }
     }
@@ -224,17 +233,36 @@ impl<'a, S: FnMut(Vec<NewEvent>, &Read) -> Result<(), Failure>> Batch<'a, S> {
         if self.events.is_empty() {
             return Ok(());
         }
-        (self.sink)(std::mem::take(&mut self.events), read)
+        (self.sink)(Records::Events(std::mem::take(&mut self.events)), read)
     }
 }
 
-fn read_lines<S: FnMut(Vec<NewEvent>, &Read) -> Result<(), Failure>>(
-    file: File,
+/// Reads a file as the log that it is, or its lines as events.
+fn read_file<S: FnMut(Records, &Read) -> Result<(), Failure>>(
+    (path, mut file): (&Path, File),
     topic: &str,
     read: &mut Read,
     sink: &mut S,
 ) -> Result<(), Failure> {
-    let input = BufReader::with_capacity(256 << 10, file);
+    let mut start = Vec::new();
+    // What cannot be read is told when the rest is.
+    drop(file.by_ref().take(log_files::SAMPLE_BYTES).read_to_end(&mut start));
+    let is_log = log_files::is_log(path, &start);
+    let input = io::Cursor::new(start).chain(file);
+    if is_log {
+        log_files::read((path, input), topic, read, sink)
+    } else {
+        read_lines(input, topic, read, sink)
+    }
+}
+
+fn read_lines<S: FnMut(Records, &Read) -> Result<(), Failure>>(
+    input: impl io::Read,
+    topic: &str,
+    read: &mut Read,
+    sink: &mut S,
+) -> Result<(), Failure> {
+    let input = BufReader::with_capacity(256 << 10, input);
     let mut lines = Lines::new(input, PAYLOAD_BYTES_MAX);
     let mut batch = Batch::new(sink);
     let mut line = Vec::new();
@@ -277,7 +305,7 @@ fn has_history() -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn read_history<S: FnMut(Vec<NewEvent>, &Read) -> Result<(), Failure>>(
+fn read_history<S: FnMut(Records, &Read) -> Result<(), Failure>>(
     read: &mut Read,
     sink: &mut S,
 ) -> Result<(), Failure> {
@@ -332,11 +360,4 @@ fn commit(line: &str) -> NewEvent {
         },
         timestamp_assigned: time.is_none(),
     }
-}
-
-/// What a tour remembers of an event, to look for it later.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    pub(super) id: Uuid,
-    pub(super) print: u64,
 }

@@ -3,21 +3,12 @@
 //! Absent on purpose: the files it is kept in and the order in which they are replaced (the store's
 //! directory), and topics' own keys (state of the system database, wrapped here).
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "rotation, shredding and descent: fixed in the format and tested, their commands come later"
-    )
-)]
-
 mod layout;
 mod slot;
 mod wrap;
 
 pub(crate) use layout::choose;
 pub(crate) use slot::SlotKind;
-#[cfg(test)]
 pub(crate) use wrap::wrapped_generation;
 
 use self::slot::{LABEL_BYTES_MAX, SLOT_COUNT, Slot, SlotPlace};
@@ -87,6 +78,7 @@ impl Keyring {
     /// # Errors
     /// `Invalid` for a passphrase that is empty or longer than 1,024 bytes; `Unavailable` when there
     /// is no randomness, or not enough memory for the passphrase.
+    #[cfg(test)]
     pub(crate) fn create(key: Option<&Key>, environment: &dyn Environment) -> Result<Self> {
         Self::create_opts(key, KdfParams::DEFAULT, environment)
     }
@@ -122,7 +114,15 @@ impl Keyring {
         keyring.seal(environment)
     }
 
+    /// A keyring with this system key, which may be none.
+    #[cfg(test)]
+    pub(crate) fn of_system(system: DomainKey, environment: &dyn Environment) -> Self {
+        let key = system.secret().map(|_| Key::raw([9; 32]));
+        Self { system, ..Self::create(key.as_ref(), environment).unwrap() }
+    }
+
     /// Opens one copy. See [`choose`] for several.
+    #[cfg(test)]
     pub(crate) fn open(bytes: Bytes, key: Option<&Key>) -> Result<Self> {
         choose(&[Some(bytes)])?.open(key)
     }
@@ -146,6 +146,7 @@ impl Keyring {
     }
 
     /// The lineages that may be met besides, oldest first.
+    #[cfg(test)]
     pub(crate) fn former_lineages(&self) -> &[FormerLineage] {
         &self.lineages
     }
@@ -213,6 +214,7 @@ impl Keyring {
     /// # Errors
     /// `Invalid` for a label of more than 64 bytes or with control characters, for a passphrase that
     /// is empty or too long, and in a store that is not encrypted. `Conflict` when no slot is free.
+    #[cfg(test)]
     pub(crate) fn add_slot(
         &self,
         key: &Key,
@@ -245,9 +247,7 @@ impl Keyring {
         let mut next = self.next()?;
         let used = next.slots.iter().flatten().count();
         let slot = next.slots.get_mut(usize::from(number)).filter(|slot| slot.is_some());
-        let slot = slot.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "this key slot is not in use").with("slot", number)
-        })?;
+        let slot = slot.ok_or_else(|| slot_not_in_use(number))?;
         if used == 1 {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -257,6 +257,28 @@ impl Keyring {
         }
         *slot = None;
         next.opened_by = next.opened_by.filter(|opened_by| *opened_by != number);
+        next.seal(environment)
+    }
+
+    /// The next keyring, with `key` in slot `number` in place of the one that was there. The label
+    /// stays unless another is given.
+    ///
+    /// # Errors
+    /// As [`add_slot`](Self::add_slot); `NotFound` when the slot is not in use.
+    pub(crate) fn replace_slot(
+        &self,
+        number: u8,
+        key: (&Key, KdfParams),
+        label: Option<&str>,
+        environment: &dyn Environment,
+    ) -> Result<Self> {
+        let mut next = self.encrypted_next()?;
+        let place = next.slots.get_mut(usize::from(number)).and_then(Option::take);
+        let old = place.ok_or_else(|| slot_not_in_use(number))?;
+        let slot = next.make_slot(key, label.unwrap_or(&old.facts.label), number, environment)?;
+        if let Some(place) = next.slots.get_mut(usize::from(number)) {
+            *place = Some(slot);
+        }
         next.seal(environment)
     }
 
@@ -303,11 +325,19 @@ impl Keyring {
         next.seal(environment)
     }
 
+    /// The next keyring, without former system keys: what is still sealed under them is lost.
+    pub(crate) fn forget_former_system(&self, environment: &dyn Environment) -> Result<Self> {
+        let mut next = self.next()?;
+        next.system_former = Vec::new();
+        next.seal(environment)
+    }
+
     /// The next keyring, which seals under `lineage` and still accepts what the present lineage
     /// sealed up to `stamp_last`: after a restore or for a clone.
     ///
     /// # Errors
     /// `Conflict` when `lineage` was used before, or after 512 changes of lineage.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for restore and clone, which come later"))]
     pub(crate) fn descend(
         &self,
         lineage: Lineage,
@@ -343,10 +373,29 @@ impl Keyring {
 
     fn put_slot(
         &mut self,
-        (key, params): (&Key, KdfParams),
+        key: (&Key, KdfParams),
         label: &str,
         environment: &dyn Environment,
     ) -> Result<()> {
+        let free = (0..).zip(&self.slots).find(|(_, slot)| slot.is_none());
+        let number = free.map(|(number, _)| number);
+        // Judged first, so that a bad label or passphrase is told even where no slot is free.
+        let slot = self.make_slot(key, label, number.unwrap_or(0), environment)?;
+        let free = number.and_then(|number| self.slots.get_mut(usize::from(number)));
+        let free = free.ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "all 8 key slots are in use: remove one first")
+        })?;
+        *free = Some(slot);
+        Ok(())
+    }
+
+    fn make_slot(
+        &self,
+        (key, params): (&Key, KdfParams),
+        label: &str,
+        number: u8,
+        environment: &dyn Environment,
+    ) -> Result<Slot> {
         if !self.is_encrypted() {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -360,17 +409,8 @@ impl Keyring {
             ));
         }
         let kind = check_secret(key, params)?;
-        let (lineage, generation) = (self.lineage, self.generation());
-        let free = (0..).zip(&mut self.slots).find(|(_, slot)| slot.is_none());
-        let Some((number, free)) = free else {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                "all 8 key slots are in use: remove one first",
-            ));
-        };
-        let place = SlotPlace { lineage, number, generation };
-        *free = Some(Slot::create(key, kind, label, place, (&self.wrapping, environment))?);
-        Ok(())
+        let place = SlotPlace { lineage: self.lineage, number, generation: self.generation() };
+        Slot::create(key, kind, label, place, (&self.wrapping, environment))
     }
 
     fn reseal_slots(&mut self, environment: &dyn Environment) -> Result<()> {
@@ -416,6 +456,10 @@ fn check_secret(key: &Key, params: KdfParams) -> Result<SlotKind> {
         }
         Secret::Passphrase(_) => Ok(SlotKind::Passphrase(params)),
     }
+}
+
+fn slot_not_in_use(number: u8) -> Error {
+    Error::new(ErrorKind::NotFound, "this key slot is not in use").with("slot", number)
 }
 
 fn used_up() -> Error {

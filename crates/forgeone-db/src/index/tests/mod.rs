@@ -9,7 +9,7 @@ use super::{
     Family, FamilyId, FilterKey, Index, IndexContext, Memtable, MemtableSource, Run, RunRef,
     Tombstones, merge, write_run,
 };
-use crate::crypto::{DomainKey, KeyId, Lineage};
+use crate::crypto::{DomainKey, KeyId, KeyStore, Lineage};
 use crate::environment::SystemEnvironment;
 use crate::piece::UnitCache;
 use crate::piece::strict_store::{Strict, dump, strict, tamper};
@@ -33,7 +33,7 @@ impl Fixture {
         let context = IndexContext {
             engine,
             database: DatabaseName::new("events_shard_0").unwrap(),
-            domain,
+            keys: KeyStore::of_system(domain),
             lineage: Lineage { store_id: [7; 16], epoch: 1 },
             environment: Arc::new(SystemEnvironment::new()),
             units: Arc::new(UnitCache::new(16 << 20)),
@@ -71,7 +71,9 @@ impl Fixture {
     async fn merge(&mut self, runs: &[Arc<Run>], tombstones: Tombstones) -> Result<Arc<Run>> {
         let number = self.piece();
         let mut piece = self.context.piece_writer(&self.family.table, number);
-        let named = merge(&self.context, &self.family, runs, tombstones, &mut piece).await?;
+        let named =
+            merge(&self.context, &self.family, runs, (tombstones, &|_, _| true), &mut piece)
+                .await?;
         piece.finish().await?;
         self.open(&named).await
     }

@@ -6,7 +6,7 @@ use super::{
     Arc, Bytes, Direction, DomainKey, FilterKey, Fixture, Index, KeyRange, Memtable, Model,
     Numbers, RunRef, Strict, Tombstones, collect, dump, expected, sealed_domain, strict, tamper,
 };
-use crate::crypto::KeyId;
+use crate::crypto::{KeyId, KeyStore};
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use futures::executor::block_on;
 
@@ -149,7 +149,7 @@ fn references_that_name_something_else_are_corrupt() {
         context.lineage.epoch += 1;
         check(&block_on(case.fixture.open(&good)).unwrap_err(), "another epoch");
         case.fixture.context = keep.clone();
-        case.fixture.context.domain = DomainKey::new(KeyId::SYSTEM, [8; 32]);
+        case.fixture.context.keys = KeyStore::of_system(DomainKey::new(KeyId::SYSTEM, [8; 32]));
         check(&block_on(case.fixture.open(&good)).unwrap_err(), "another key");
         case.fixture.context = keep;
         case.read().unwrap();

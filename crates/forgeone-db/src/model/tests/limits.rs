@@ -1,8 +1,9 @@
 //! Each limit accepts its last size and refuses the next one, as `Invalid`, with the size.
 
 use crate::model::{
-    CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, PAYLOAD_BYTES_MAX, TOPIC_BYTES_MAX,
-    check_checkpoint_marker, check_metadata, check_payload, check_topic,
+    CHECKPOINT_MARKER_BYTES_MAX, METADATA_BYTES_MAX, METADATA_TEXT_BYTES_MAX, PAYLOAD_BYTES_MAX,
+    SETTING_KEY_BYTES_MAX, TOPIC_BYTES_MAX, check_checkpoint_marker, check_metadata,
+    check_metadata_text, check_payload, check_setting_key, check_topic,
 };
 use forgeone_db_engine::{ErrorKind, Result};
 use std::collections::HashMap;
@@ -56,4 +57,26 @@ fn markers_have_at_most_255_bytes() {
     check_checkpoint_marker(None).unwrap();
     check_checkpoint_marker(Some(&"m".repeat(CHECKPOINT_MARKER_BYTES_MAX))).unwrap();
     refused(check_checkpoint_marker(Some(&"m".repeat(256))), 256);
+}
+
+#[test]
+fn keys_of_settings_and_names_of_facts_are_like_topic_names() {
+    for name in ["a", "a/b", " ", "\u{10ffff}", &"a".repeat(SETTING_KEY_BYTES_MAX)] {
+        check_setting_key(name).unwrap();
+        check_metadata_text(name, "").unwrap();
+    }
+    for name in ["\0", "a\n", "\u{85}"] {
+        assert_eq!(check_setting_key(name).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(check_metadata_text(name, "").unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    refused(check_setting_key(&"a".repeat(256)), 256);
+    refused(check_metadata_text(&"a".repeat(256), ""), 256);
+}
+
+#[test]
+fn texts_about_the_store_have_at_most_64_kib() {
+    let mut text = "x".repeat(METADATA_TEXT_BYTES_MAX);
+    check_metadata_text("a", &text).unwrap();
+    text.push('x');
+    refused(check_metadata_text("a", &text), 64 * 1024 + 1);
 }

@@ -1,9 +1,10 @@
 //! Looking through a topic's records for those that a search wants.
 
-use super::{Place, Shard};
+use super::Shard;
+use super::read::{Place, READ_TRIES};
 use crate::stream::segment::{Sifted, Wanted};
 use crate::stream::tail::TailSection;
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{ErrorKind, Result};
 use std::sync::Arc;
 
 impl Shard {
@@ -19,20 +20,28 @@ impl Shard {
         forward: bool,
         wanted: Wanted<'_>,
     ) -> Result<Vec<Sifted>> {
-        let place = self.place(subject, sequence).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "no record has this number").with("sequence", sequence)
-        })?;
-        match place {
-            Place::Tail(section) => {
-                let sifted = sift_section(&section, wanted);
-                Ok(vec![sifted.map_err(|error| self.context.locate(error))?])
-            }
-            Place::Segment(reference, pin) => {
+        let mut tries = READ_TRIES;
+        loop {
+            let found = self.place(subject, sequence);
+            let (reference, pin) = match found.ok_or_else(|| self.not_found(subject, sequence))? {
+                Place::Segment(reference, pin) => (reference, pin),
+                Place::Tail(section) => {
+                    let sifted = sift_section(&section, wanted);
+                    return Ok(vec![sifted.map_err(|error| self.context.locate(error))?]);
+                }
+            };
+            let read = async {
                 let segment = self.segment(&reference).await?;
                 let at = (segment.unit_of(sequence), forward);
-                let sifted = segment.sift(&self.caches.segments, at, wanted).await;
-                drop(pin);
-                sifted
+                segment.sift(&self.caches.segments, at, wanted).await
+            };
+            match read.await {
+                Err(error)
+                    if error.kind() == ErrorKind::Corrupt && tries > 0 && self.has_moved(&pin) =>
+                {
+                    tries -= 1;
+                }
+                sifted => return sifted,
             }
         }
     }

@@ -1,0 +1,344 @@
+//! Changes of the keys of an open store. Each is noted before it begins, goes on in steps that may
+//! be taken twice, and is taken up again by the next opening if it was cut short.
+
+use super::check::{open_closed, seal_closed};
+use super::create::put_both;
+use super::open::shards_of;
+use super::sidecar::{CLOSED_NAME, Sidecar};
+use crate::codec::corrupt;
+use crate::crypto::{CursorKey, KdfParams, Key, KeyStore, Keyring, PieceKey};
+use crate::environment::{Environment, Task};
+use crate::log::TopicIntro;
+use crate::pool::run_blocking;
+use crate::stream::{
+    Directory, IfAbsent, Remaining, Shared, Shredding, TopicKind, Writer, amend,
+    drop_shredded_entries, give_up, rewrite_older, seal,
+};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use futures::lock::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a rotation replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyRotation {
+    /// The wrapping key, under which the keys of topics are kept. No record is rewritten.
+    Wrapping,
+    /// The keys of all topics and of the system. Everything sealed under the old ones is rewritten,
+    /// while appends and reads go on.
+    Data,
+}
+
+/// How far a change of keys has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyProgress {
+    /// The database that is being rewritten.
+    pub database: String,
+    /// Segments of it that are still sealed under an old key.
+    pub segments_left: u64,
+    /// Index runs of it that are.
+    pub runs_left: u64,
+    /// Stored bytes of both.
+    pub bytes_left: u64,
+}
+
+/// A change of keys that is under way, or was cut short and waits to be finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PendingKeyChange {
+    /// The wrapping key is being replaced.
+    Wrapping,
+    /// The keys of topics and of the system are being replaced.
+    Data,
+    /// A topic is being shredded.
+    Shredding {
+        /// Its name.
+        topic: String,
+    },
+}
+
+/// What became of a topic that was shredded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shredded {
+    /// The number of the last record that is gone; 0 if the topic had none.
+    pub last_seq: u64,
+}
+
+/// Is told from time to time how far a change of keys has come.
+pub(super) type OnKeyProgress<'a> = &'a mut (dyn FnMut(&KeyProgress) + Send);
+
+/// Everything that a change of keys touches.
+#[derive(Debug)]
+pub(super) struct KeyWork {
+    keys: Arc<KeyStore>,
+    sidecar: Sidecar,
+    directory: Arc<Directory>,
+    system: Arc<Writer>,
+    /// The databases of records, by kind and index.
+    shards: Vec<(TopicKind, u32, Arc<Writer>)>,
+    shared: Arc<Shared>,
+    /// Held by whoever changes keys.
+    busy: Mutex<()>,
+    /// Set when nobody knows which keyring is on disk.
+    failed: AtomicBool,
+}
+
+impl KeyWork {
+    /// None for a handle that only reads. `writers` are the system's, then those of the shards of
+    /// each kind, with `shard_count` of each.
+    pub(super) fn new(
+        (keys, sidecar): (&Arc<KeyStore>, &Sidecar),
+        directory: &Arc<Directory>,
+        (writers, shard_count): (&[Arc<Writer>], u32),
+        shared: &Arc<Shared>,
+    ) -> Option<Arc<Self>> {
+        let (system, shards) = writers.split_first()?;
+        let shards = shards_of(shard_count).zip(shards);
+        Some(Arc::new(Self {
+            keys: Arc::clone(keys),
+            sidecar: sidecar.clone(),
+            directory: Arc::clone(directory),
+            system: Arc::clone(system),
+            shards: shards
+                .map(|((kind, index), writer)| (kind, index, Arc::clone(writer)))
+                .collect(),
+            shared: Arc::clone(shared),
+            busy: Mutex::new(()),
+            failed: AtomicBool::new(false),
+        }))
+    }
+
+    fn environment(&self) -> &dyn Environment {
+        &*self.shared.environment
+    }
+
+    /// What is under way or was cut short.
+    pub(super) async fn pending(&self) -> Result<Option<PendingKeyChange>> {
+        if let Some(shredding) = self.directory.shredding().await? {
+            return Ok(Some(PendingKeyChange::Shredding { topic: shredding.name }));
+        }
+        if self.directory.rekey_boundary().await?.is_some() {
+            return Ok(Some(PendingKeyChange::Data));
+        }
+        let previous = self.keys.keyring().previous_generation();
+        Ok(previous.map(|_| PendingKeyChange::Wrapping))
+    }
+
+    /// Finishes in the background what was cut short. What it fails with is not lost: it stays
+    /// pending, and whoever changes keys next meets it.
+    pub(super) fn spawn_finish(self: &Arc<Self>, environment: &dyn Environment) -> Result<Task> {
+        let work = Arc::clone(self);
+        let task = move || drop(run_blocking(work.finish(&mut |_| {})));
+        environment.spawn("keys", Box::new(task))
+    }
+
+    pub(super) async fn finish(&self, progress: OnKeyProgress<'_>) -> Result<()> {
+        let _busy = self.busy.lock().await;
+        self.finish_pending(progress).await
+    }
+
+    pub(super) async fn rotate(
+        &self,
+        what: KeyRotation,
+        progress: OnKeyProgress<'_>,
+    ) -> Result<()> {
+        self.require_encryption(ErrorKind::Invalid)?;
+        let _busy = self.busy.lock().await;
+        self.finish_pending(progress).await?;
+        match what {
+            KeyRotation::Wrapping => self.new_generation().await,
+            KeyRotation::Data => {
+                let keyring = self.keys.keyring();
+                let store = keyring.lineage().store_id;
+                let tokens = CursorKey::derive(keyring.system_key(), &store)?;
+                let boundary = self.directory.begin_rekey(tokens.bytes()).await?;
+                self.finish_data(boundary, progress).await
+            }
+        }
+    }
+
+    pub(super) async fn shred(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
+        self.require_encryption(ErrorKind::Unsupported)?;
+        let _busy = self.busy.lock().await;
+        self.finish_pending(&mut |_| {}).await?;
+        let at = self.environment().now();
+        let shredding = self.directory.begin_shredding(kind, name, at).await?;
+        self.finish_shredding(&shredding).await
+    }
+
+    pub(super) async fn replace_slot(
+        &self,
+        slot: u8,
+        key: (&Key, KdfParams),
+        label: Option<&str>,
+    ) -> Result<()> {
+        let _busy = self.busy.lock().await;
+        let next = self.keys.keyring().replace_slot(slot, key, label, self.environment())?;
+        self.put(next).await
+    }
+
+    fn require_encryption(&self, kind: ErrorKind) -> Result<()> {
+        if self.keys.keyring().is_encrypted() {
+            return Ok(());
+        }
+        Err(Error::new(
+            kind,
+            "this store is not encrypted: it has no keys to replace or destroy, and what is removed stays readable in free space",
+        ))
+    }
+
+    async fn finish_pending(&self, progress: OnKeyProgress<'_>) -> Result<()> {
+        self.shared.check_open()?;
+        if let Some(shredding) = self.directory.shredding().await? {
+            self.finish_shredding(&shredding).await?;
+        }
+        if let Some(boundary) = self.directory.rekey_boundary().await? {
+            self.finish_data(boundary, progress).await?;
+        }
+        if self.keys.keyring().previous_generation().is_some() {
+            self.finish_generation().await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the wrapping key; what only the old ones had wrapped cannot be opened afterwards.
+    async fn new_generation(&self) -> Result<()> {
+        if self.keys.keyring().previous_generation().is_some() {
+            self.finish_generation().await?;
+        }
+        self.put(self.keys.keyring().rotate(self.environment())?).await?;
+        self.finish_generation().await
+    }
+
+    async fn finish_generation(&self) -> Result<()> {
+        self.directory.rewrap().await?;
+        for (_, _, writer) in &self.shards {
+            self.shared.check_open()?;
+            let rewrap = |intro: &mut TopicIntro| {
+                if !self.keys.is_present(intro.wrapped())? {
+                    let opened = self.keys.unwrap_keys(intro.wrapped())?;
+                    let wrapped = self.keys.wrap(&opened)?;
+                    intro.wrapped_keys = wrapped.into_iter().map(Into::into).collect();
+                }
+                Ok(())
+            };
+            amend(writer, &self.shared, IfAbsent::Skip, |manifest| {
+                manifest.topics.iter_mut().try_for_each(rewrap)
+            })
+            .await?;
+        }
+        self.put(self.keys.keyring().forget_previous(self.environment())?).await
+    }
+
+    /// Replaces every key whose number is below `boundary`.
+    async fn finish_data(&self, boundary: u64, progress: OnKeyProgress<'_>) -> Result<()> {
+        self.directory.add_keys(boundary).await?;
+        if self.keys.system_key().id().0 < boundary {
+            let id = self.directory.take_key_id().await?;
+            self.put(self.keys.keyring().rotate_system(id, self.environment())?).await?;
+        }
+        self.tell_shards().await?;
+        for writer in self.writers() {
+            seal(writer, &self.shared).await?;
+            while self.rewrite(writer, boundary, progress).await? != Remaining::default() {
+                self.shared.check_open()?;
+            }
+        }
+        self.renew_closed(boundary).await?;
+        self.directory.trim_keys(boundary).await?;
+        self.tell_shards().await?;
+        if self.keys.keyring().system_keys().count() > 1 {
+            self.put(self.keys.keyring().forget_former_system(self.environment())?).await?;
+        }
+        self.directory.end_rekey().await
+    }
+
+    fn writers(&self) -> impl Iterator<Item = &Arc<Writer>> {
+        std::iter::once(&self.system).chain(self.shards.iter().map(|(_, _, writer)| writer))
+    }
+
+    async fn rewrite(
+        &self,
+        writer: &Writer,
+        boundary: u64,
+        progress: OnKeyProgress<'_>,
+    ) -> Result<Remaining> {
+        let remaining = rewrite_older(writer, &self.shared, boundary).await?;
+        progress(&KeyProgress {
+            database: writer.shard().context().database.to_string(),
+            segments_left: remaining.segments,
+            runs_left: remaining.runs,
+            bytes_left: remaining.bytes,
+        });
+        Ok(remaining)
+    }
+
+    /// Installs manifests with the keys that the directory has now, sealed under the present system
+    /// key. Every commit from then on uses those.
+    async fn tell_shards(&self) -> Result<()> {
+        for (kind, index, writer) in &self.shards {
+            self.shared.check_open()?;
+            let intros = self.directory.intros_of(*kind, *index).await?;
+            let if_absent = if intros.is_empty() { IfAbsent::Skip } else { IfAbsent::Create };
+            amend(writer, &self.shared, if_absent, |manifest| {
+                manifest.topics.retain(|known| !intros.iter().any(|intro| intro.id == known.id));
+                manifest.topics.extend(intros);
+                Ok(())
+            })
+            .await?;
+        }
+        amend(&self.system, &self.shared, IfAbsent::Skip, |_| Ok(())).await
+    }
+
+    /// Seals what the last clean close has left under the present system key.
+    async fn renew_closed(&self, boundary: u64) -> Result<()> {
+        let Some(stored) = self.sidecar.read(CLOSED_NAME).await? else { return Ok(()) };
+        if PieceKey::named_key(&stored).is_none_or(|key| key.0 >= boundary) {
+            return Ok(());
+        }
+        let heads = open_closed(&stored, &self.keys)?;
+        let sealed = seal_closed(heads, &self.keys, self.environment())?;
+        self.sidecar.replace(CLOSED_NAME, &sealed).await
+    }
+
+    async fn finish_shredding(&self, shredding: &Shredding) -> Result<Shredded> {
+        let place = self
+            .shards
+            .iter()
+            .find(|(kind, index, _)| kind.code() == shredding.kind && *index == shredding.shard);
+        let (_, _, writer) = place.ok_or_else(|| corrupt("a topic to shred has no shard"))?;
+        let topics = &writer.shard().context().topics;
+        let is_done = topics
+            .keys_of(shredding.topic)
+            .is_ok_and(|keys| keys.iter().all(|key| key.id().0 >= shredding.key));
+        if !is_done {
+            let intro = self.directory.shredded_intro(shredding).await?;
+            give_up(writer, &self.shared, (intro, shredding.at())).await?;
+        }
+        self.directory.forget_shredded(shredding).await?;
+        self.new_generation().await?;
+        drop_shredded_entries(writer, &self.shared).await?;
+        self.directory.end_shredding().await?;
+        let manifest = Arc::clone(&writer.shard().state().manifest);
+        let floor = manifest.floor(shredding.topic);
+        Ok(Shredded { last_seq: floor.map_or(0, |floor| floor.first.saturating_sub(1)) })
+    }
+
+    /// Makes `next` the keyring that counts.
+    async fn put(&self, next: Keyring) -> Result<()> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(Error::new(
+                ErrorKind::Closed(ClosedReason::Poisoned),
+                "an earlier write of the keyring failed; reopen the store to change keys",
+            ));
+        }
+        if let Err(error) = put_both(&self.sidecar, &next).await {
+            // Another keyring of the same number must never be written.
+            self.failed.store(true, Ordering::Release);
+            return Err(error);
+        }
+        self.keys.adopt(next);
+        Ok(())
+    }
+}
