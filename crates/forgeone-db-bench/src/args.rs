@@ -36,15 +36,15 @@ pub(crate) struct Args {
     /// Events of `memory`.
     #[arg(long, default_value_t = 5_000_000)]
     pub(crate) memory_events: usize,
-    /// Keys of `settings`.
-    #[arg(long, default_value_t = 1_000_000)]
-    pub(crate) settings: usize,
     /// Lines of `logs`.
     #[arg(long, default_value_t = 800_000)]
     pub(crate) log_lines: usize,
     /// Lines of `search`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) search_lines: usize,
+    /// Keys of `settings`.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) settings: usize,
     /// Folder of log files for `loghub`, `logs` and `search`.
     #[arg(long, default_value = "../shared/data/loghub")]
     pub(crate) loghub: PathBuf,

@@ -115,10 +115,11 @@ fn made_lines(random: &mut Random, count: usize) -> String {
         let (token, path) = (random.next(), random.below(100_000));
         let (ms, level) = (random.below(2_000), random.below(20));
         let level = if level == 0 { "ERROR" } else { "INFO" };
-        text.push_str(&format!(
-            "{level} [worker-{}] request {token:016x} GET /api/v1/items/{path} took {ms} ms\n",
-            path % 32
-        ));
+        let worker = path % 32;
+        let line = format!(
+            "{level} [worker-{worker}] request {token:016x} GET /api/v1/items/{path} took {ms} ms\n"
+        );
+        text.push_str(&line);
     }
     text
 }

@@ -4,7 +4,7 @@ use super::scratch;
 use crate::Result;
 use crate::args::Args;
 use crate::data::Random;
-use crate::machine::allocated;
+use crate::machine::Size;
 use crate::measure::{quantile, rate, timed};
 use crate::report::{READ, Report, Requirement, Row, SYNC};
 use crate::stores::{ForgeOne, KEY, Store as _};
