@@ -86,3 +86,8 @@ pub use builder::StoreLayerBuilder;
 pub use guard::StoreLayerGuard;
 pub use layer::StoreLayer;
 pub use stats::{Dropped, LayerStats};
+
+/// The guide's page for programs, as tests: here because it shows the layer, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/7-in-a-program.md")]
+mod guide {}
