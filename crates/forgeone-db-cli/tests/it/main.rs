@@ -11,6 +11,7 @@
 mod append;
 mod commands;
 mod doctor;
+mod guide;
 mod key_files;
 mod keys;
 mod kill;
