@@ -59,6 +59,11 @@ const LONGER_SUITES: &[Step] = &[
         env: &[("FORGEONE_MODEL_RUNS", "200")],
     },
     Step {
+        name: "a search finds what looking at every line finds, 300 random lives",
+        args: &["test", "--package", "forgeone-db", "--test", "it", "--locked", "a_search_finds"],
+        env: &[("FORGEONE_MODEL_RUNS", "300")],
+    },
+    Step {
         name: "nothing acknowledged is lost, 200 kills",
         args: &["test", "--package", "forgeone-db-cli", "--test", "it", "--locked", "kill"],
         env: &[("FORGEONE_DB_KILLS", "200")],

@@ -36,6 +36,7 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
         ErrorKind::Unavailable => "try again",
         ErrorKind::Closed(ClosedReason::Fenced) => "another writer has taken over; start again",
         ErrorKind::Closed(_) => "start the command again; the store recovers when it is opened",
+        ErrorKind::Unsupported => "`forgeone-db stats` says what kind of store this is",
         ErrorKind::Internal => "this is a defect: please report it with the line above",
         _ => return None,
     })

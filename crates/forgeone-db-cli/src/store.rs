@@ -4,9 +4,12 @@ use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::key_file::{Care, read_key_file};
 use crate::output::{Format, LogShape, Output, say};
-use forgeone_db::{Error, ErrorKind, Key, OpenMode, RedbManager, StoreKeys, StoreOptions};
+use forgeone_db::{
+    Error, ErrorKind, Key, OpenMode, PendingKeyChange, RedbManager, StoreKeys, StoreOptions,
+};
+use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -126,6 +129,13 @@ impl Place {
         Ok(self.options()?.mode(OpenMode::Read))
     }
 
+    /// The change of keys that a store says is under way or unfinished. What cannot be read says
+    /// nothing: it is for others to tell what is wrong with it.
+    pub(crate) fn key_change(options: StoreOptions) -> Option<PendingKeyChange> {
+        let manager = RedbManager::open(options.mode(OpenMode::Read)).ok()?;
+        manager.database().found_key_change().cloned()
+    }
+
     /// Opens the store for writing.
     pub(crate) fn write(&self, wait: Duration) -> Result<RedbManager, Failure> {
         self.open(self.options()?.mode(OpenMode::Open).lock_wait(self.wait(wait)))
@@ -169,6 +179,16 @@ fn variable(name: &str) -> Option<std::ffi::OsString> {
 /// Whether there is somebody to ask for a passphrase.
 pub(crate) fn can_ask() -> bool {
     io::stderr().is_terminal() && File::open("/dev/tty").is_ok()
+}
+
+/// Asks for a line of text, which may be seen.
+pub(crate) fn ask_line(prompt: impl Display) -> Result<String, Failure> {
+    say(prompt);
+    let failed = |error| Failure::io("no answer could be read", &error);
+    let mut line = String::new();
+    let terminal = File::open("/dev/tty").map_err(failed)?;
+    BufReader::new(terminal).read_line(&mut line).map_err(failed)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Asks for a passphrase.

@@ -58,8 +58,8 @@ pub(crate) enum StorePlace {
     Engine(Arc<dyn Engine>),
 }
 
-/// Everything that a store can be opened with.
-#[derive(Debug)]
+/// Everything that a store can be opened with. Clones share the key.
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     pub(crate) place: StorePlace,
     pub(crate) mode: OpenMode,

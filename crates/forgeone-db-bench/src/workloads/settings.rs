@@ -50,7 +50,12 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
     let ((), time) = timed(|| load(&store, count))?;
     row("new keys, 1,000 a call", SYNC, "settings/s", rate(count as u64, time));
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-    row("allocated on disk", SYNC, "bytes/setting", Size::of(dir.path())?.allocated as f64 / count as f64);
+    row(
+        "allocated on disk",
+        SYNC,
+        "bytes/setting",
+        Size::of(dir.path())?.allocated as f64 / count as f64,
+    );
 
     let mut keys: Vec<String> = (0..count).map(key).collect();
     keys.sort_unstable();

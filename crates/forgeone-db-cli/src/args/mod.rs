@@ -13,13 +13,13 @@ mod topics;
 mod transfer;
 
 pub(crate) use events::{AppendArgs, EventsCommand, QueryArgs, TailArgs};
-pub(crate) use keys::KeyCommand;
+pub(crate) use keys::{KeyCommand, RotateArgs};
 pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, LogsTailArgs};
 pub(crate) use state::{
     FlagsCommand, FlagsSetArgs, MetadataCommand, SettingsCommand, SettingsListArgs, SettingsSetArgs,
 };
 pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
-pub(crate) use topics::TopicsCommand;
+pub(crate) use topics::{ShredArgs, TopicsCommand};
 pub(crate) use transfer::{ExportArgs, ExportKind, ImportArgs, OnConflict};
 
 use clap::{Parser, Subcommand};
@@ -127,7 +127,7 @@ pub(crate) enum Command {
     /// Store log lines, find them by what they say, and get them back byte for byte
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Logs(LogsCommand),
-    /// List the topics of events and logs, and describe one
+    /// List the topics of events and logs, describe one, and destroy what one holds
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Topics(TopicsCommand),
     /// Keep settings: JSON values by key, with versions and history
@@ -139,7 +139,7 @@ pub(crate) enum Command {
     /// Keep short texts about the store
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Metadata(MetadataCommand),
-    /// List, add and remove the keys that open the store
+    /// List, add, remove and replace the keys that open the store, and those inside it
     #[command(subcommand, after_long_help = EXITS_GROUP)]
     Key(KeyCommand),
     /// Write what the store has as lines of JSON, for other programs or another store

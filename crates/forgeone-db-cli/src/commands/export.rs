@@ -52,8 +52,10 @@ pub(super) fn run(place: &Place, args: &ExportArgs) -> Result<(), Failure> {
         None => to_output(&manager, &wanted),
         Some(path) => {
             let existing = if args.force { Existing::Replace } else { Existing::Keep };
+            // First: an interruption must find somebody who removes what is half written.
+            let interrupted = interruption()?;
             let file = NewFile::create(path, existing)?;
-            let footer = to_file(&manager, &wanted, &file, path)?;
+            let footer = to_file(&manager, &wanted, interrupted, (&file, path))?;
             file.finish()?;
             warn();
             let mut output = place.output();
@@ -86,10 +88,9 @@ fn to_output(manager: &RedbManager, wanted: &Wanted<'_>) -> Result<(), Failure> 
 fn to_file(
     manager: &RedbManager,
     wanted: &Wanted<'_>,
-    file: &NewFile,
-    path: &Path,
+    mut interrupted: oneshot::Receiver<()>,
+    (file, path): (&NewFile, &Path),
 ) -> Result<Footer, Failure> {
-    let mut interrupted: oneshot::Receiver<()> = interruption()?;
     let output = BufWriter::with_capacity(BUFFER_BYTES, file.file());
     export(manager, wanted, output, || matches!(interrupted.try_recv(), Ok(Some(()))))
         .map_err(|stop| explain(stop, Shown(path)))

@@ -1,11 +1,11 @@
 //! `events tail` and `logs tail`: records in the order they were stored, and those to come.
 
 use crate::args::{LogsTailArgs, TailArgs};
-use crate::exit::{Exit, Failure};
-use crate::output::{Output, Reader};
+use crate::exit::Failure;
+use crate::interrupt::interruption;
+use crate::output::{Output, Reader, say};
 use crate::store::Place;
 use forgeone_db::{Error, ErrorKind, StartFrom};
-use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::{FutureExt as _, Stream, StreamExt as _};
@@ -66,6 +66,7 @@ fn print<T>(
     while let Some(record) = block_on(records.next()) {
         let record = match record {
             Ok(record) => record,
+            Err(error) if tell_gap(&error) => continue,
             Err(error) => {
                 // What was found before the damage is worth having.
                 output.flush()?;
@@ -80,21 +81,27 @@ fn print<T>(
     Ok(())
 }
 
+/// Says what is missing on purpose, if that is what the error is about; the records behind it come
+/// next.
+fn tell_gap(error: &Error) -> bool {
+    let gap = (error.get("topic"), error.get("from"), error.get("to"), error.get("reason"));
+    let (ErrorKind::NotFound, (Some(topic), Some(from), Some(to), Some(reason))) =
+        (error.kind(), gap)
+    else {
+        return false;
+    };
+    let at = error.get("shredded_at").map_or_else(String::new, |at| format!(" at {at}"));
+    say(format_args!("gap: {from} to {to} of topic {topic} were {reason}{at}"));
+    true
+}
+
 /// Prints records until an interruption; flushes whenever there is nothing to print at once.
-fn follow<T>(
+pub(super) fn follow<T>(
     mut records: impl Stream<Item = Found<T>> + Unpin,
     output: &mut Output,
     mut one: impl FnMut(&mut Output, &T) -> Result<Reader, Failure>,
 ) -> Result<(), Failure> {
-    let (interrupt, mut interrupted) = oneshot::channel();
-    let mut interrupt = Some(interrupt);
-    ctrlc::set_handler(move || {
-        if let Some(interrupt) = interrupt.take() {
-            // Whoever was to be told has ended already.
-            let _: Result<(), ()> = interrupt.send(());
-        }
-    })
-    .map_err(|error| Failure::new(Exit::Failure, format!("signals cannot be handled: {error}")))?;
+    let mut interrupted = interruption()?;
     loop {
         let next = if let Some(next) = records.next().now_or_never() {
             next
@@ -107,8 +114,13 @@ fn follow<T>(
                 Either::Right(_) => return Ok(()),
             }
         };
-        let Some(record) = next.transpose()? else { break };
-        if one(output, &record)? == Reader::Gone {
+        let gone = match next {
+            None => break,
+            Some(Ok(record)) => one(output, &record)? == Reader::Gone,
+            Some(Err(error)) if tell_gap(&error) => false,
+            Some(Err(error)) => return Err(error.into()),
+        };
+        if gone {
             return Ok(());
         }
         if matches!(interrupted.try_recv(), Ok(Some(()))) {

@@ -1,12 +1,20 @@
-//! `key`: the keys that open the store.
+//! `key`: the keys that open the store, and those inside it.
+
+mod rotate;
 
 use crate::args::KeyCommand;
 use crate::exit::{Exit, Failure};
 use crate::key_file::{discard_key_file, generate_key_file, read_key_file};
 use crate::output::{Escaped, say};
 use crate::store::{Place, WAIT_SHORT, ask_new, can_ask};
-use forgeone_db::{KdfParams, Key, KeySlot, Outcome, StoreKeys};
-use std::path::PathBuf;
+use forgeone_db::{
+    Error, KdfParams, Key, KeySlot, Outcome, PendingKeyChange, StoreKeys, StoreOptions,
+};
+use std::path::{Path, PathBuf};
+
+/// What becomes of a change of keys that was cut short.
+pub(super) const WHO_FINISHES: &str =
+    "`forgeone-db key rotate --resume` finishes what was cut short";
 
 pub(super) fn run(place: &Place, command: KeyCommand) -> Result<(), Failure> {
     match command {
@@ -15,6 +23,7 @@ pub(super) fn run(place: &Place, command: KeyCommand) -> Result<(), Failure> {
             add(place, (new_key_file, generate_key), &label)
         }
         KeyCommand::Remove { slot } => remove(place, slot),
+        KeyCommand::Rotate(args) => rotate::run(place, &args),
     }
 }
 
@@ -31,7 +40,19 @@ fn list(place: &Place) -> Result<(), Failure> {
         output.either(slot, line(slot))?;
     }
     output.flush()?;
+    if !slots.is_empty()
+        && let Some(change) = change(place, &keys, key)
+    {
+        say(format_args!("{change} is under way or unfinished; {WHO_FINISHES}"));
+    }
     Ok(())
+}
+
+fn change(place: &Place, keys: &StoreKeys, key: Option<Key>) -> Option<PendingKeyChange> {
+    if keys.rotation_under_way() {
+        return Some(PendingKeyChange::Wrapping);
+    }
+    Place::key_change(StoreOptions::new(&place.directory).key(key))
 }
 
 fn line(slot: &KeySlot) -> String {
@@ -53,21 +74,33 @@ fn add(
     if keys.list().is_empty() {
         return Err(Failure::usage("the store is not encrypted, so it takes no keys"));
     }
-    let new = match (&file, &generate) {
-        (Some(file), _) => read_key_file(file, place.care())?,
-        (None, Some(file)) => generate_key_file(file)?,
-        (None, None) => ask_for_key()?,
-    };
-    let slot = keys.add(&new, label, KdfParams::DEFAULT).inspect_err(|error| {
-        // With an unknown outcome the key may open the store after all.
-        if let (Some(file), Outcome::Rejected) = (&generate, error.outcome()) {
-            discard_key_file(file);
-        }
-    })?;
+    let new = new_key(place, (file.as_deref(), generate.as_deref()))?;
+    let slot = keys
+        .add(&new, label, KdfParams::DEFAULT)
+        .inspect_err(|error| take_back(generate.as_deref(), error))?;
     let mut output = place.output();
     output.either(&slot, format_args!("added key {}", slot.slot))?;
     output.flush()?;
     Ok(())
+}
+
+fn new_key(
+    place: &Place,
+    (file, generate): (Option<&Path>, Option<&Path>),
+) -> Result<Key, Failure> {
+    match (file, generate) {
+        (Some(file), _) => read_key_file(file, place.care()),
+        (None, Some(file)) => generate_key_file(file),
+        (None, None) => ask_for_key(),
+    }
+}
+
+/// Removes a key file that was made for a change that failed.
+fn take_back(generated: Option<&Path>, error: &Error) {
+    // With an unknown outcome the key may open the store after all.
+    if let (Some(file), Outcome::Rejected) = (generated, error.outcome()) {
+        discard_key_file(file);
+    }
 }
 
 fn ask_for_key() -> Result<Key, Failure> {

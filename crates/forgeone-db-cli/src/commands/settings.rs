@@ -1,20 +1,17 @@
 //! `settings`: reading and changing them, their history, and following changes.
 
+use super::follow::follow;
 use crate::args::{SettingsCommand, SettingsListArgs, SettingsSetArgs};
 use crate::exit::{Exit, Failure};
-use crate::interrupt::interruption;
 use crate::output::{Escaped, Format, Output, Reader, say};
 use crate::store::{Place, WAIT_SHORT};
 use crate::time::shown;
 use crate::value::{JsonText, parse};
 use forgeone_db::{
     Error, ErrorKind, SetOptions, Setting, SettingVersion, SettingWrite, SettingsQuery,
-    SettingsUpdate, SettingsWatch, WatchFrom,
+    SettingsUpdate, WatchFrom,
 };
-use futures::FutureExt as _;
-use futures::channel::oneshot;
 use futures::executor::block_on;
-use futures::future::{Either, select};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -163,43 +160,15 @@ fn line((time, version): (String, u64), key: &str, value: Option<&Value>) -> Str
 fn watch(place: &Place, prefix: &str, after: Option<u64>) -> Result<(), Failure> {
     let manager = place.read()?;
     let from = after.map_or(WatchFrom::Now, WatchFrom::After);
-    let mut watch =
+    let watch =
         block_on(manager.system().watch(prefix, from)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Failure::from(error)
                 .hint("print the settings with `settings list`, and watch without --after"),
             _ => error.into(),
         })?;
-    let interrupted = interruption()?;
     say(format_args!("watching from revision {} on", watch.revision()));
-    follow(&mut watch, interrupted, &mut place.output())
-}
-
-/// Prints changes until an interruption, each as it comes.
-fn follow(
-    watch: &mut SettingsWatch,
-    mut interrupted: oneshot::Receiver<()>,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    loop {
-        let update = if let Some(update) = watch.next().now_or_never() {
-            update
-        } else {
-            if output.flush()? == Reader::Gone {
-                return Ok(());
-            }
-            let next = std::pin::pin!(watch.next());
-            match block_on(select(next, &mut interrupted)) {
-                Either::Left((update, _)) => update,
-                Either::Right(_) => return Ok(()),
-            }
-        };
-        if print_update(output, &update?)? == Reader::Gone || output.flush()? == Reader::Gone {
-            return Ok(());
-        }
-        if matches!(interrupted.try_recv(), Ok(Some(()))) {
-            return Ok(());
-        }
-    }
+    let updates = std::pin::pin!(watch.into_stream());
+    follow(updates, &mut place.output(), print_update)
 }
 
 fn print_update(output: &mut Output, update: &SettingsUpdate) -> Result<Reader, Failure> {

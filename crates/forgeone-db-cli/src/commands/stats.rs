@@ -1,5 +1,6 @@
 //! `stats`: sizes, counts and ratios.
 
+use super::key;
 use super::topics::{self, Topic};
 use crate::exit::Failure;
 use crate::output::{Bytes, Escaped, Format, Output, Shown};
@@ -36,6 +37,10 @@ fn print_store(output: &mut Output, place: &Place, stats: &StoreStats) -> Result
         .available_bytes
         .map_or_else(String::new, |bytes| format!(", {} free on the disk", Bytes(bytes)));
     output.line(format_args!("{} on disk, {limit}{free}", Bytes(stats.allocated_bytes)))?;
+    if let Some(change) = &stats.key_change {
+        let text = format!("{change} is under way or unfinished; {}", key::WHO_FINISHES);
+        output.line(Escaped(&text))?;
+    }
     output.line("")?;
     output.line(format_args!(
         "{:<18} {:>10} {:>8} {:>8} {:>10} {:>8} {:>10} {:>10} {:>7} {:>6} {:>10}",

@@ -1,5 +1,7 @@
 //! `topics`: what topics there are, of events and of logs.
 
+mod shred;
+
 use crate::args::TopicsCommand;
 use crate::exit::{Exit, Failure};
 use crate::output::{Bytes, Escaped, Format, Output, Reader};
@@ -59,6 +61,7 @@ pub(super) fn run(place: &Place, command: TopicsCommand) -> Result<(), Failure> 
     match command {
         TopicsCommand::List { kind } => list(place, kind),
         TopicsCommand::Describe { topic, kind } => describe(place, &topic, kind),
+        TopicsCommand::Shred(args) => shred::run(place, &args),
     }
 }
 
@@ -95,10 +98,7 @@ fn describe(place: &Place, name: &str, kind: Option<Kind>) -> Result<(), Failure
     let manager = place.read()?;
     let found = find(&manager, &TopicPattern::exact(name)?, kind)?;
     if found.is_empty() {
-        let of = kind.map_or_else(String::new, |kind| format!(" of {kind}"));
-        let message = format!("there is no topic {}{of}", Escaped(name));
-        return Err(Failure::new(Exit::NotFound, message)
-            .hint("`forgeone-db topics list` shows those there are"));
+        return Err(unknown(name, kind));
     }
     let mut output = place.output();
     for (index, topic) in found.iter().enumerate() {
@@ -113,6 +113,12 @@ fn describe(place: &Place, name: &str, kind: Option<Kind>) -> Result<(), Failure
     }
     output.flush()?;
     Ok(())
+}
+
+fn unknown(name: &str, kind: Option<Kind>) -> Failure {
+    let of = kind.map_or_else(String::new, |kind| format!(" of {kind}"));
+    let message = format!("there is no topic {}{of}", Escaped(name));
+    Failure::new(Exit::NotFound, message).hint("`forgeone-db topics list` shows those there are")
 }
 
 fn describe_one(output: &mut Output, topic: &Topic) -> Result<(), Failure> {

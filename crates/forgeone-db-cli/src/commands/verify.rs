@@ -1,12 +1,24 @@
 //! `verify`: whether the store is what was written, and where it is not.
 
+use super::key;
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{Bytes, Escaped, Format, Output, Reader, say};
 use crate::progress::Progress;
 use crate::store::Place;
-use forgeone_db::{Finding, FindingSeverity, RedbManager, VerifyDepth, VerifyReport};
+use forgeone_db::{
+    Finding, FindingSeverity, PendingKeyChange, RedbManager, VerifyDepth, VerifyReport,
+};
+use serde::Serialize;
 use std::fmt;
+
+/// The report, and what else is known of a sound store.
+#[derive(Serialize)]
+struct Verified<'a> {
+    #[serde(flatten)]
+    report: &'a VerifyReport,
+    key_change: Option<&'a PendingKeyChange>,
+}
 
 pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
     let depth = match (args.quick, args.deep) {
@@ -15,6 +27,7 @@ pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
         _ => VerifyDepth::Standard,
     };
     let options = place.read_options()?;
+    let again = options.clone();
     let mut progress = Progress::bytes("verifying", None);
     let mut shown = 0;
     let report = RedbManager::verify_store(options, depth, |at| {
@@ -23,13 +36,17 @@ pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
     })
     .map_err(|error| place.explain(error))?;
     drop(progress);
+    let key_change = report.is_sound().then(|| Place::key_change(again)).flatten();
     let mut output = place.output();
     if output.format() == Format::Json {
-        output.json(&report)?;
+        output.json(&Verified { report: &report, key_change: key_change.as_ref() })?;
     } else {
         print(&mut output, &report)?;
     }
     output.flush()?;
+    if let Some(change) = key_change {
+        say(format_args!("{change} is under way or unfinished; {}", key::WHO_FINISHES));
+    }
     if report.is_sound() {
         return Ok(());
     }

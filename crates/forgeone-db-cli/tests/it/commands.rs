@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 47] = [
+pub(crate) const COMMANDS: [&[&str]; 49] = [
     &[],
     &["init"],
     &["tour"],
@@ -45,6 +45,8 @@ pub(crate) const COMMANDS: [&[&str]; 47] = [
     &["key", "remove"],
     &["export"],
     &["import"],
+    &["topics", "shred"],
+    &["key", "rotate"],
     &["verify"],
     &["stats"],
     &["compact"],

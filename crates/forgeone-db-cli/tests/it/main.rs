@@ -12,6 +12,7 @@ mod append;
 mod commands;
 mod doctor;
 mod key_files;
+mod keys;
 mod kill;
 mod logs;
 mod man;

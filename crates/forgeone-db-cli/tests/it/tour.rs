@@ -32,10 +32,17 @@ fn a_tour_stores_and_finds_every_line_of_odd_files() {
     assert_eq!((&logs["files"], &logs["with_time"]), (&4.into(), &11.into()));
     assert_eq!(logs["severities"], serde_json::json!({"info": 15, "error": 10}));
     assert_eq!(logs["formats"]["iso8601"], 11);
+    let state = &report["state"];
+    assert_eq!(
+        (&state["history"][0]["value"], &state["history"][1]["value"]),
+        (&5.into(), &3.into())
+    );
+    assert!(state["lost"].as_str().unwrap().contains("version: 2"), "{state}");
+    assert_eq!((&state["keys"], state["some"].as_array().unwrap().len()), (&1_000.into(), 4));
     let search = &report["search"];
     assert_eq!((&search["text"], &search["found"]), (&"ERROR".into(), &10.into()));
     let checks = report["checks"].as_array().unwrap();
-    assert!(checks.len() == 8 && checks.iter().all(|check| check["ok"] == true), "{checks:?}");
+    assert!(checks.len() == 10 && checks.iter().all(|check| check["ok"] == true), "{checks:?}");
 }
 
 #[test]
@@ -55,6 +62,8 @@ fn what_the_report_says_to_try_next_works() {
     let out = String::from_utf8_lossy(&shell.stdout);
     assert!(out.contains("tour.a_log") && out.contains("tour.b_txt"), "{out}");
     assert!(out.contains("demo: stored 1"), "{out}");
+    let eval = "on - included\n";
+    assert!(out.contains(eval) != out.contains("off - excluded\n"), "{out}");
 }
 
 #[test]

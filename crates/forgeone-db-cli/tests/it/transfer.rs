@@ -69,6 +69,7 @@ fn odd_store() -> Home {
     logs[2].checkpoint_marker = Some("m".to_owned());
     logs[2].id = Some(uuid::Uuid::from_u128(77));
     logs[3].line_end = LineEnd::None;
+    logs[3].id = Some(uuid::Uuid::nil());
     store.store_logs(logs).unwrap();
     for topic in ["sys.a", "sys.b"] {
         let lines = (0..40).map(|number| log(topic, format!("line {number}").as_bytes()));
@@ -308,6 +309,29 @@ fn an_export_file_is_private_whole_and_replaces_nothing() {
     // To standard output it is the same.
     let out = home.run(&["export", "-"], "").ok().says("not encrypted").out;
     assert_eq!(content(&out), content(&fs::read_to_string(&path).unwrap()));
+}
+
+#[test]
+fn an_export_that_is_interrupted_leaves_no_file() {
+    let home = Home::new();
+    let store = open(&home);
+    for round in 0..40 {
+        let events = (0..1_000).map(|number| event("t", round * 1_000 + number, "payload"));
+        store.store_events(&events.collect::<Vec<_>>()).unwrap();
+    }
+    store.close().unwrap();
+    let mut interrupted = 0;
+    for delay in [1, 10, 20, 30, 40, 60, 80, 100] {
+        let export = home.start(&["export", "new"]);
+        std::thread::sleep(Duration::from_millis(delay));
+        export.signal(rustix::process::Signal::INT);
+        let ended = export.finish().code;
+        assert_eq!(home.path("new").exists(), ended == 0, "{ended}");
+        interrupted += u32::from(ended == 1);
+        drop(fs::remove_file(home.path("new")));
+        assert_eq!(fs::read_dir(home.path("")).unwrap().count(), 2, "after {delay} ms");
+    }
+    assert!(interrupted > 0, "every export was done, or had not begun");
 }
 
 #[test]

@@ -221,12 +221,22 @@ impl Database {
         .await
     }
 
-    /// The change of keys that is under way, or was cut short and is not yet finished.
+    /// The change of keys that is under way, or was cut short and is not yet finished. A handle that
+    /// only reads may not know yet of one that another process has begun or ended with the wrapping
+    /// key.
     ///
     /// # Errors
-    /// `Unsupported` on a handle that only reads; `Corrupt`.
+    /// `Corrupt`; `Closed`.
     pub async fn pending_key_change(&self) -> Result<Option<PendingKeyChange>> {
-        self.key_work(|work| async move { work.pending().await }).await
+        let inner = Arc::clone(&self.inner);
+        let work = async move { inner.core.pending_key_change().await };
+        off_thread(&*self.inner.core.shared.environment, "keys", work).await?
+    }
+
+    /// The change of keys that this handle found unfinished when it was opened. If it was opened for
+    /// writing, it finishes it in the background.
+    pub fn found_key_change(&self) -> Option<&PendingKeyChange> {
+        self.inner.core.found_key_change.as_ref()
     }
 
     /// Finishes what is pending, and waits for it.
@@ -303,6 +313,14 @@ impl Database {
 }
 
 impl Core {
+    pub(super) async fn pending_key_change(&self) -> Result<Option<PendingKeyChange>> {
+        self.shared.check_open()?;
+        if self.writers.is_empty() {
+            self.system.refresh().await?;
+        }
+        PendingKeyChange::find(&self.directory, &self.keys).await
+    }
+
     async fn seal_where(&self, due: fn(&Writer) -> bool) -> Result<()> {
         if self.writers.is_empty() {
             return Err(Error::new(

@@ -16,6 +16,8 @@ use crate::stream::{
 };
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
 use futures::lock::Mutex;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,7 +46,8 @@ pub struct KeyProgress {
 }
 
 /// A change of keys that is under way, or was cut short and waits to be finished.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PendingKeyChange {
     /// The wrapping key is being replaced.
@@ -56,6 +59,32 @@ pub enum PendingKeyChange {
         /// Its name.
         topic: String,
     },
+}
+
+impl PendingKeyChange {
+    /// What a store says of itself.
+    ///
+    /// # Errors
+    /// `Corrupt` when a note is damaged.
+    pub(super) async fn find(directory: &Directory, keys: &KeyStore) -> Result<Option<Self>> {
+        if let Some(shredding) = directory.shredding().await? {
+            return Ok(Some(Self::Shredding { topic: shredding.name }));
+        }
+        if directory.rekey_boundary().await?.is_some() {
+            return Ok(Some(Self::Data));
+        }
+        Ok(keys.keyring().previous_generation().map(|_| Self::Wrapping))
+    }
+}
+
+impl fmt::Display for PendingKeyChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrapping => f.write_str("a change of the wrapping key"),
+            Self::Data => f.write_str("a change of the data keys"),
+            Self::Shredding { topic } => write!(f, "the shredding of topic {topic}"),
+        }
+    }
 }
 
 /// What became of a topic that was shredded.
@@ -111,18 +140,6 @@ impl KeyWork {
 
     fn environment(&self) -> &dyn Environment {
         &*self.shared.environment
-    }
-
-    /// What is under way or was cut short.
-    pub(super) async fn pending(&self) -> Result<Option<PendingKeyChange>> {
-        if let Some(shredding) = self.directory.shredding().await? {
-            return Ok(Some(PendingKeyChange::Shredding { topic: shredding.name }));
-        }
-        if self.directory.rekey_boundary().await?.is_some() {
-            return Ok(Some(PendingKeyChange::Data));
-        }
-        let previous = self.keys.keyring().previous_generation();
-        Ok(previous.map(|_| PendingKeyChange::Wrapping))
     }
 
     /// Finishes in the background what was cut short. What it fails with is not lost: it stays

@@ -2,7 +2,7 @@
 
 use super::check::{check_witnesses, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
-use super::key_work::KeyWork;
+use super::key_work::{KeyWork, PendingKeyChange};
 use super::sidecar::Sidecar;
 use super::stack::build_engine;
 use crate::codec::corrupt;
@@ -37,6 +37,9 @@ pub(super) struct Core {
     pub(super) keys: Arc<KeyStore>,
     /// Changes of keys; none on a handle that only reads.
     pub(super) key_work: Option<Arc<KeyWork>>,
+    pub(super) directory: Arc<Directory>,
+    /// The change of keys that opening found unfinished.
+    pub(super) found_key_change: Option<PendingKeyChange>,
     pub(super) engine: Arc<dyn Engine>,
     /// Where the engine is redb.
     pub(super) redb: Option<Arc<RedbEngine>>,
@@ -428,15 +431,16 @@ impl Opening<'_> {
         let state =
             StateStore::new(Arc::clone(&system), writers.first().cloned(), Arc::clone(&shared));
         let mut background = self.start_background(&shards, &system, &writers, &shared)?;
-        if let Some(work) = &key_work
-            && work.pending().await?.is_some()
-        {
+        let found_key_change = PendingKeyChange::find(&directory, &self.keys).await?;
+        if let (Some(work), Some(_)) = (&key_work, &found_key_change) {
             background.push(work.spawn_finish(&*self.options.environment)?);
         }
         Ok(Core {
             sidecar: self.sidecar,
             keys: self.keys,
             key_work,
+            directory,
+            found_key_change,
             engine: self.engine,
             redb: self.redb,
             shared,

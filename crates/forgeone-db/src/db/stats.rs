@@ -1,5 +1,6 @@
 //! Sizes and counts.
 
+use super::key_work::PendingKeyChange;
 use super::open::Core;
 use crate::stream::Shard;
 use forgeone_db_engine::Result;
@@ -18,6 +19,9 @@ pub struct StoreStats {
     pub max_size_bytes: u64,
     /// Whether the store is encrypted.
     pub encrypted: bool,
+    /// The change of keys that is under way, or was cut short and waits to be finished.
+    #[serde(default)]
+    pub key_change: Option<PendingKeyChange>,
 }
 
 /// Sizes and counts of one database.
@@ -65,6 +69,7 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
         available_bytes,
         max_size_bytes: core.shared.quota_bytes(),
         encrypted: core.keys.keyring().is_encrypted(),
+        key_change: core.pending_key_change().await?,
         databases,
     })
 }

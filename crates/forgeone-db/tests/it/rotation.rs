@@ -1,12 +1,15 @@
 //! Changes of keys, beside a life of appends and reads. Without these tests a store could lose
 //! records with an old key, or keep readable what was shredded.
 
-use crate::support::{event, key, options};
+use crate::support::{event, key, options, time};
+use crate::system::ANY;
 use forgeone_db::{
-    ErrorKind, EventQuery, KdfParams, Key, KeyRotation, OpenMode, RedbManager, StartFrom,
-    StoreKeys, StoreOptions, TopicKind, TopicPattern, VerifyDepth,
+    ErrorKind, EventQuery, Flag, FlagState, KdfParams, Key, KeyRotation, LineEnd, LogQuery,
+    NewLogEntry, OpenMode, RedbManager, Severity, StartFrom, StoreKeys, StoreOptions,
+    StoredLogEntry, TopicKind, TopicPattern, VerifyDepth, WatchFrom,
 };
 use futures::executor::block_on;
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,6 +88,8 @@ fn a_shredded_topic_is_gone_and_goes_on_with_the_next_number() {
     assert_eq!(last(&store), 200);
     let shredded = block_on(store.database().shred_topic(TopicKind::Events, "b")).unwrap();
     assert_eq!(shredded.last_seq, 200);
+    let info = &store.topics(&TopicPattern::new("b").unwrap()).unwrap()[0];
+    assert_eq!((info.first_seq, info.last_seq, info.count), (201, 200, 0));
     let gone = |number: &u64| number % 5 == 1;
     for again in [false, true] {
         assert_sound(&store);
@@ -485,4 +490,115 @@ fn a_running_subscription_is_told_of_the_gap_once_and_goes_on() {
         assert_eq!(last, shredded + 1);
         assert!((1_000..2_000).contains(&seen), "told {} times", seen / 1_000);
     }
+}
+
+/// Lines with derived and given ids, every kind of end, metadata and markers.
+fn log_lines(topic: &str, numbers: std::ops::Range<u32>) -> Vec<NewLogEntry> {
+    let ends = [LineEnd::Lf, LineEnd::CrLf, LineEnd::None];
+    let letter = u128::from(topic.as_bytes()[0]);
+    let entry = |number: u32| {
+        let text = format!("line {number} of {topic} \u{e9}");
+        let at = time(1_700_000_000 + i64::from(number));
+        let mut entry = NewLogEntry::new(topic, at, Severity::Warn, text);
+        entry.line_end = ends[number as usize % 3];
+        entry.id =
+            (number % 4 == 1).then(|| uuid::Uuid::from_u128(u128::from(number) << 64 | letter));
+        entry.checkpoint_marker = (number % 50 == 7).then(|| format!("mark {number}"));
+        if number.is_multiple_of(2) {
+            entry.metadata.insert("number".to_owned(), number.to_string());
+        }
+        entry
+    };
+    numbers.map(entry).collect()
+}
+
+fn logs(store: &RedbManager, query: LogQuery) -> Vec<StoredLogEntry> {
+    store.query_logs(query).unwrap().map(Result::unwrap).collect()
+}
+
+/// Every way to a log entry leads to what it was.
+fn assert_logs(store: &RedbManager, wanted: &[StoredLogEntry]) {
+    let topic = || TopicPattern::new("kept").unwrap();
+    assert_eq!(logs(store, LogQuery::new(topic())), wanted);
+    for found in wanted.iter().step_by(7) {
+        assert_eq!(store.get_log(found.entry.id).unwrap(), std::slice::from_ref(found));
+        assert_eq!(&store.get_log_at("kept", found.seq).unwrap(), found);
+    }
+    let text = logs(store, LogQuery::new(topic()).contains("line 123 of"));
+    assert_eq!(text.iter().map(|found| found.seq).collect::<Vec<_>>(), [124]);
+    let metadata = logs(store, LogQuery::new(topic()).metadata("number", "124"));
+    assert_eq!(metadata.iter().map(|found| found.seq).collect::<Vec<_>>(), [125]);
+    let start = StartFrom::Marker("mark 107".to_owned());
+    assert_eq!(store.replay_logs(&topic(), start).unwrap().next().unwrap().unwrap().seq, 108);
+}
+
+#[test]
+fn logs_and_the_systems_state_stay_what_they_are_through_every_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let mut store = RedbManager::open(small(&path)).unwrap();
+    store.store_logs(log_lines("kept", 0..200)).unwrap();
+    store.store_logs(log_lines("gone", 0..200)).unwrap();
+    store.seal().unwrap();
+    store.store_logs(log_lines("kept", 200..250)).unwrap();
+    let kept = logs(&store, LogQuery::new(TopicPattern::new("kept").unwrap()));
+    let gone = logs(&store, LogQuery::new(TopicPattern::new("gone").unwrap()));
+    assert_eq!((kept.len(), gone.len()), (250, 200));
+
+    let flag = Flag::new(FlagState::Percentage { percent: 40.0 });
+    store.set_flag("new", &flag).unwrap();
+    store.set_metadata("owner", "somebody").unwrap();
+    for number in 1..=5 {
+        store.set_setting("limit", &json!(number), ANY).unwrap();
+    }
+    let start = store.revision().unwrap();
+    let mut watch = store.watch_settings("limit", WatchFrom::Now).unwrap();
+    let setting = |store: &RedbManager, value: u64| {
+        let found = store.get_setting("limit").unwrap().unwrap();
+        assert_eq!((found.value, found.version), (json!(value), value));
+        let history = store.setting_history("limit").unwrap();
+        assert!(history.map(|one| one.unwrap().version).eq((1..=value).rev()));
+    };
+
+    let mut value = 5;
+    for change in [Some(KeyRotation::Wrapping), Some(KeyRotation::Data), None] {
+        match change {
+            Some(what) => rotate(&store, what),
+            None => {
+                assert_eq!(store.shred_topic(TopicKind::Logs, "gone").unwrap().last_seq, 200);
+            }
+        }
+        assert_logs(&store, &kept);
+        setting(&store, value);
+        value += 1;
+        store.set_setting("limit", &json!(value), ANY).unwrap();
+        let update = watch.next().unwrap().unwrap();
+        assert_eq!(update.changes[0].value, Some(json!(value)));
+        let again = store.watch_settings("limit", WatchFrom::After(start)).unwrap();
+        let versions = again.take(usize::try_from(value).unwrap() - 5);
+        assert!(versions.map(|update| update.unwrap().changes[0].version).eq(6..=value));
+        assert_eq!(store.get_flag("new").unwrap().unwrap(), flag);
+        assert_eq!(store.metadata("owner").unwrap().unwrap().text, "somebody");
+        assert_sound(&store);
+    }
+    drop(watch);
+    for _ in 0..2 {
+        for found in gone.iter().step_by(9) {
+            assert!(store.get_log(found.entry.id).unwrap().is_empty(), "{}", found.seq);
+            let error = store.get_log_at("gone", found.seq).unwrap_err();
+            assert_eq!(error.get("reason"), Some("shredded"));
+        }
+        store.close().unwrap();
+        store = RedbManager::open(small(&path)).unwrap();
+        assert_logs(&store, &kept);
+        setting(&store, value);
+    }
+    // A derived id stands for a place, and no place is given twice.
+    let again = store.store_logs(log_lines("gone", 0..200)).unwrap();
+    assert!(again.iter().map(|position| position.seq).eq(201..=400));
+    for (old, new) in gone.iter().zip(&again) {
+        let given = old.seq % 4 == 2;
+        assert_eq!((old.entry.id == new.id, new.duplicate), (given, false), "{}", old.seq);
+    }
+    assert_sound(&store);
 }

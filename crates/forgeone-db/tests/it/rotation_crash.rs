@@ -7,10 +7,12 @@
 //! killed; `FORGEONE_DB_KILLS` sets how often for each kind of change: 6 without it. Of 100 kills each,
 //! spread over 0.6 s, 75 cut a change of the wrapping key short, 96 one of data keys, 96 a shredding.
 
-use crate::support::{event, options};
+use crate::support::{event, options, time};
+use crate::system::ANY;
 use forgeone_db::{
-    Database, Durability, Engine, ErrorKind, EventQuery, KdfParams, Key, KeyRotation, MemoryEngine,
-    OpenMode, RedbManager, Result, StoreKeys, StoreOptions, TopicKind, TopicPattern, VerifyDepth,
+    Database, Durability, Engine, ErrorKind, EventQuery, KdfParams, Key, KeyRotation, LogQuery,
+    MemoryEngine, NewLogEntry, OpenMode, RedbManager, Result, Severity, StoreKeys, StoreOptions,
+    TopicKind, TopicPattern, VerifyDepth,
 };
 use forgeone_db_engine::FaultyEngine;
 use forgeone_db_engine::faulty::{CommitFault, FaultPlan, Repeat};
@@ -77,13 +79,36 @@ fn append(store: &RedbManager, numbers: std::ops::RangeInclusive<u64>) {
     }
 }
 
+/// Lines, and versions of a setting, in a store that is crashed.
+const OTHERS: u64 = 12;
+
+fn append_others(store: &RedbManager, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        let at = time(1_700_000_000 + i64::try_from(number).unwrap());
+        let line = format!("line {number}");
+        store.store_log(NewLogEntry::new("l", at, Severity::Info, line)).unwrap();
+        store.set_setting("s", &number.into(), ANY).unwrap();
+    }
+}
+
+fn check_others(store: &RedbManager, what: &str) {
+    let lines = store.query_logs(LogQuery::default()).unwrap();
+    let lines: Vec<String> = lines.map(|found| found.unwrap().entry.message).collect();
+    assert!(lines.into_iter().eq((1..=OTHERS).map(|number| format!("line {number}"))), "{what}");
+    let setting = store.get_setting("s").unwrap().unwrap();
+    assert_eq!((setting.value, setting.version), (OTHERS.into(), OTHERS), "{what}");
+    assert_eq!(store.setting_history("s").unwrap().count() as u64, OTHERS, "{what}");
+}
+
 /// A store with segments of two ages, an unsealed tail and a clean close behind it.
 fn build() -> MemoryEngine {
     let memory = MemoryEngine::new();
     let store = RedbManager::open(in_memory(Arc::new(memory.reopen()), old_key())).unwrap();
     append(&store, 1..=30);
+    append_others(&store, 1..=10);
     store.seal().unwrap();
     append(&store, 31..=35);
+    append_others(&store, 11..=OTHERS);
     store.close().unwrap();
     let store = RedbManager::open(in_memory(Arc::new(memory.reopen()), old_key())).unwrap();
     append(&store, 36..=45);
@@ -180,6 +205,7 @@ fn crash(change: Change, commit: u64, applied: bool) {
 
     let (store, key) = open(&|| Arc::new(memory.reopen()), &what);
     check(&store, 45, change, &what);
+    check_others(&store, &what);
     append(&store, 46..=50);
     block_on(store.database().finish_key_changes()).unwrap();
     assert_eq!(block_on(store.database().pending_key_change()).unwrap(), None, "{what}");
@@ -187,6 +213,7 @@ fn crash(change: Change, commit: u64, applied: bool) {
     let store = RedbManager::open(in_memory(Arc::new(memory.reopen()), key)).unwrap();
     let report = block_on(store.database().verify(VerifyDepth::Deep, |_| {})).unwrap();
     assert!(report.is_sound(), "{what}: {:#?}", report.findings);
+    check_others(&store, &what);
     let found = found(&store);
     for number in 46..=50 {
         assert!(found[topic(number)].contains(&number), "{what}: {number} is gone");

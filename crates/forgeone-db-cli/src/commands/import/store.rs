@@ -55,8 +55,10 @@ impl Identified for LogEntry {
     }
 
     fn store(manager: &RedbManager, records: &[Self]) -> forgeone_db::Result<Vec<bool>> {
-        let stored =
-            manager.store_logs(records.iter().cloned().map(NewLogEntry::from).collect())?;
+        // Every id is given, also the one that elsewhere stands for none: without it a repetition
+        // would not be recognised.
+        let given = |entry: &Self| NewLogEntry { id: Some(entry.id), ..entry.clone().into() };
+        let stored = manager.store_logs(records.iter().map(given).collect())?;
         Ok(stored.into_iter().map(|position| position.duplicate).collect())
     }
 

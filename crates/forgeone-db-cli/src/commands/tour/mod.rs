@@ -6,6 +6,7 @@ mod follower;
 mod log_files;
 mod report;
 mod sources;
+mod state;
 
 use crate::args::TourArgs;
 use crate::commands::TopicKind;
@@ -69,6 +70,7 @@ pub(super) fn run(
         Check { what: "a follower saw every record once, in order", ok: stored.followed },
     );
     let sizes = sizes(&manager, &stored.read)?;
+    let state = state::show(&manager, &mut checks)?;
     let verifying = Instant::now();
     let verified = manager.verify(VerifyDepth::Deep, |_| ())?;
     let verify_seconds = verifying.elapsed().as_secs_f64();
@@ -98,6 +100,7 @@ pub(super) fn run(
         reopen_ms,
         lookups,
         search,
+        state,
         verify_seconds,
         sizes,
         checks,

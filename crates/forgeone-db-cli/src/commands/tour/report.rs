@@ -3,6 +3,7 @@
 use super::find::TextSearch;
 use super::log_files::Logs;
 use super::sources::Read;
+use super::state::State;
 use crate::exit::Failure;
 use crate::output::{Bytes, Format, Output, Shown, path_text, quoted};
 use serde::Serialize;
@@ -29,6 +30,7 @@ pub(super) struct Report {
     pub(super) reopen_ms: f64,
     pub(super) lookups: Lookups,
     pub(super) search: Option<TextSearch>,
+    pub(super) state: State,
     pub(super) verify_seconds: f64,
     pub(super) sizes: Sizes,
     pub(super) checks: Vec<Check>,
@@ -77,6 +79,7 @@ impl Report {
             self.print_input(output)?;
             self.print_times(output)?;
             self.print_sizes(output)?;
+            self.state.print(output)?;
             self.print_end(output)?;
         }
         output.flush()?;
@@ -235,7 +238,7 @@ impl Next {
                 quoted(&key_file.to_string_lossy())
             ),
             program: program(),
-            arguments: arguments.into(),
+            arguments: arguments.into_iter().chain(State::commands()).collect(),
         }
     }
 
