@@ -5,6 +5,7 @@ use forgeone_db_engine::{Error, ErrorKind, Result};
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::Extractor;
 
 /// Bytes of the longest regular expression.
@@ -34,6 +35,19 @@ struct Pattern {
     regex: Regex,
     /// Every match starts with one of these; empty if that is not known.
     literals: Vec<Finder<'static>>,
+    /// Whether a match is one wherever it stands: nothing in the expression looks at what is before
+    /// or behind it.
+    floating: bool,
+}
+
+impl Pattern {
+    /// Never wrong when it says no.
+    fn may_match(&self, columns: &[u8]) -> bool {
+        if !self.literals.is_empty() {
+            return self.literals.iter().any(|finder| finder.find(columns).is_some());
+        }
+        !self.floating || self.regex.is_match(columns)
+    }
 }
 
 impl LogFilter {
@@ -74,7 +88,10 @@ impl LogFilter {
             .nest_limit(REGEX_NEST_MAX)
             .build()
             .map_err(|error| invalid(&error))?;
-        self.patterns.push(Pattern { regex, literals: leading_literals(pattern) });
+        let (literals, floating) = parse(pattern).map_or((Vec::new(), false), |parsed| {
+            (leading_literals(&parsed), parsed.properties().look_set().is_empty())
+        });
+        self.patterns.push(Pattern { regex, literals, floating });
         Ok(())
     }
 }
@@ -91,12 +108,14 @@ fn invalid(error: &regex::Error) -> Error {
     }
 }
 
+fn parse(pattern: &str) -> Option<Hir> {
+    ParserBuilder::new().utf8(false).nest_limit(REGEX_NEST_MAX).build().parse(pattern).ok()
+}
+
 /// Literals one of which every match starts with; none if there are too many, or they are too short
 /// to rule anything out.
-fn leading_literals(pattern: &str) -> Vec<Finder<'static>> {
-    let parsed = ParserBuilder::new().utf8(false).nest_limit(REGEX_NEST_MAX).build().parse(pattern);
-    let Ok(parsed) = parsed else { return Vec::new() };
-    let found = Extractor::new().limit_total(LITERALS_MAX).extract(&parsed);
+fn leading_literals(parsed: &Hir) -> Vec<Finder<'static>> {
+    let found = Extractor::new().limit_total(LITERALS_MAX).extract(parsed);
     let Some(literals) = found.literals() else { return Vec::new() };
     let too_short = literals.iter().any(|literal| literal.len() < LITERAL_BYTES_MIN);
     if too_short || literals.len() > LITERALS_MAX {
@@ -109,10 +128,7 @@ impl RecordFilter for LogFilter {
     fn may_match(&self, columns: &[u8]) -> bool {
         let has = |finder: &Finder<'_>| finder.find(columns).is_some();
         self.contains.iter().all(has)
-            && self
-                .patterns
-                .iter()
-                .all(|pattern| pattern.literals.is_empty() || pattern.literals.iter().any(has))
+            && self.patterns.iter().all(|pattern| pattern.may_match(columns))
             && self
                 .metadata
                 .iter()

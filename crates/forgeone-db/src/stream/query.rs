@@ -7,7 +7,7 @@
 use super::directory::Topic;
 use super::families::{late_key, parse_late_key};
 use super::record::{Record, RecordBatch};
-use super::segment::{Sifted, Wanted};
+use super::segment::{Ahead, Sifted, Wanted};
 use super::shard::{FamilyView, Shard};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
@@ -294,7 +294,7 @@ struct TopicQuery {
 }
 
 /// The stream of records that are on time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct OnTime {
     /// The next sequence number to look at; `None` at the end.
     next: Option<u64>,
@@ -302,6 +302,8 @@ struct OnTime {
     chunk: Option<Arc<RecordBatch>>,
     /// What was read ahead by a selective query, in its order.
     ahead: VecDeque<Sifted>,
+    /// How much is read ahead next.
+    next_ahead: Ahead,
 }
 
 /// An entry of the index of late records, and its record if that was looked at already.
@@ -328,7 +330,7 @@ impl TopicQuery {
             shard,
             spec,
             upto,
-            on_time: OnTime { next: None, started: false, chunk: None, ahead: VecDeque::new() },
+            on_time: OnTime::default(),
             late: Late::Unopened,
             late_ahead: VecDeque::new(),
             late_batch: 0,
@@ -471,9 +473,13 @@ impl TopicQuery {
             self.on_time.ahead.pop_front();
         }
         if self.on_time.ahead.is_empty() {
-            let wanted =
-                Wanted { level_min: self.spec.level_min, filter: self.spec.filter.as_deref() };
+            let wanted = Wanted {
+                level_min: self.spec.level_min,
+                filter: self.spec.filter.as_deref(),
+                ahead: self.on_time.next_ahead,
+            };
             let sifted = self.shard.sift(self.topic.id, sequence, forward, wanted).await?;
+            self.on_time.next_ahead = wanted.ahead.after(&sifted);
             self.on_time.ahead = sifted.into();
         }
         let next = self.on_time.ahead.pop_front();

@@ -3,7 +3,7 @@
 mod audit;
 mod sift;
 
-pub(crate) use sift::{Sifted, Wanted};
+pub(crate) use sift::{Ahead, Sifted, Wanted};
 
 use super::record::{CommitMark, ID_BYTES, Record, RecordBatch};
 use crate::codec::{Compression, compress, corrupt, decompress};

@@ -66,12 +66,22 @@ fn what_backtracks_for_ever_elsewhere_ends_here() {
     }
 }
 
+#[test]
+fn an_expression_that_looks_at_nothing_around_it_rules_out_units_without_a_literal() {
+    let columns = RecordBatch::encode(1, &[record(b"abc 1", &[])], &[]).columns;
+    assert!(pattern("[a-c]+ [0-9]").may_match(&columns));
+    assert!(!pattern("[a-c]+ [a-z]").may_match(&columns));
+    for looking in ["^[a-c]+ [a-z]", r"\b[a-c] [a-z]", "[a-c] [a-z]$"] {
+        assert!(pattern(looking).may_match(&columns), "{looking} may match elsewhere");
+    }
+}
+
 proptest! {
     #[test]
     fn what_a_batch_rules_out_no_record_matches(
         lines in proptest::collection::vec("[ab ]{0,12}", 1..12),
         text in "[ab]{1,4}",
-        expression in "(a|b|ab|[ab]|a+|b?){1,4}",
+        expression in r"(a|b|ab|\[ab\]|a\+|b\?|\^|\$|\\b){1,4}",
         value in "[ab]{0,3}",
     ) {
         let records: Vec<Record> =

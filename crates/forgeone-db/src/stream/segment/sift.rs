@@ -6,11 +6,34 @@ use crate::stream::record::RecordBatch;
 use forgeone_db_engine::{ErrorKind, Result};
 use std::sync::Arc;
 
+/// Units that a search looks through at a time when none of the last ones had what it wants.
+const SIFT_UNITS_MAX: usize = 64;
+
 /// What a search wants of records, besides place and time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) level_min: u8,
     pub(crate) filter: Option<&'a dyn RecordFilter>,
+    pub(crate) ahead: Ahead,
+}
+
+/// How many units a search looks through at a time: the more, the longer nothing was found. Units lie
+/// close together, so that a few of them are less than the engine reads for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ahead(usize);
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self(READ_AHEAD_UNITS)
+    }
+}
+
+impl Ahead {
+    /// The next number, after units were looked through.
+    pub(crate) fn after(self, sifted: &[Sifted]) -> Self {
+        let found = sifted.iter().any(|sifted| matches!(sifted, Sifted::Records(_)));
+        if found { Self::default() } else { Self((self.0 * 2).min(SIFT_UNITS_MAX)) }
+    }
 }
 
 /// What a search finds of records that lie together.
@@ -66,15 +89,17 @@ impl Segment {
         wanted: Wanted<'_>,
     ) -> Result<Vec<Sifted>> {
         let entry = self.entry(index)?;
+        let mut near = self.near(index, forward);
         if entry.is_below(wanted.level_min) {
-            return Ok(vec![entry.passed()]);
+            near = Box::new(near.take_while(|unit| unit.is_below(wanted.level_min)));
+            return Ok(near.take(SIFT_UNITS_MAX).map(UnitEntry::passed).collect());
         }
         if let Some(batch) = cache.units.get(&self.place, self.cache_offset(entry)) {
             return Ok(vec![Sifted::Records(batch)]);
         }
-        let ahead = READ_AHEAD_UNITS;
-        let start = if forward { index } else { (index + 1).saturating_sub(ahead) };
-        let count = if forward { ahead } else { index + 1 - start };
+        let count = near.take_while(|unit| !unit.is_below(wanted.level_min));
+        let count = count.take(wanted.ahead.0).count();
+        let start = if forward { index } else { (index + 1).saturating_sub(count) };
         let mut units = match self.read_stored(start, count).await {
             // One of the others may be damaged; this one is wanted.
             Err(error) if error.kind() == ErrorKind::Corrupt => self.read_stored(index, 1).await?,
@@ -84,14 +109,36 @@ impl Segment {
             units.reverse();
         }
         let mut sifted = Vec::with_capacity(units.len());
+        let mut records = 0;
         for (unit, stored) in units {
+            // What is decoded stays in memory until it is asked for.
+            if records == READ_AHEAD_UNITS {
+                break;
+            }
             match unit.sift(stored, wanted.filter) {
-                Ok(found) => sifted.push(found),
+                Ok(found) => {
+                    records += usize::from(matches!(found, Sifted::Records(_)));
+                    sifted.push(found);
+                }
                 // Said when that unit is wanted itself.
                 Err(_) if !sifted.is_empty() => break,
                 Err(error) => return Err(self.locate(error, unit.first, unit.last())),
             }
         }
         Ok(sifted)
+    }
+
+    /// Unit `index` and those that follow it, or precede it when not `forward`.
+    fn near(
+        &self,
+        index: usize,
+        forward: bool,
+    ) -> Box<dyn Iterator<Item = &UnitEntry> + Send + '_> {
+        let (before, behind) = (self.units.get(..=index), self.units.get(index..));
+        if forward {
+            Box::new(behind.unwrap_or_default().iter())
+        } else {
+            Box::new(before.unwrap_or_default().iter().rev())
+        }
     }
 }
