@@ -83,7 +83,7 @@ fn print<T>(
 
 /// Says what is missing on purpose, if that is what the error is about; the records behind it come
 /// next.
-fn tell_gap(error: &Error) -> bool {
+pub(super) fn tell_gap(error: &Error) -> bool {
     let gap = (error.get("topic"), error.get("from"), error.get("to"), error.get("reason"));
     let (ErrorKind::NotFound, (Some(topic), Some(from), Some(to), Some(reason))) =
         (error.kind(), gap)

@@ -1,5 +1,6 @@
 //! `logs get` and `logs query`: finding log entries.
 
+use super::follow::tell_gap;
 use crate::args::LogsQueryArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{LogShape, Output, Reader, quoted, say};
@@ -48,7 +49,8 @@ impl Order {
 pub(super) fn query(place: &Place, args: LogsQueryArgs) -> Result<(), Failure> {
     let shape = place.log_shape(args.format)?;
     let order = Order::of(&args, shape);
-    let (limit, after) = (args.limit, args.after.unwrap_or_default());
+    let limit = args.limit;
+    let start = args.after.map_or(StartFrom::Oldest, StartFrom::After);
     let topics = args.topic.clone().unwrap_or_else(TopicPattern::all);
     let query = build(args)?;
     let manager = place.read()?;
@@ -61,8 +63,18 @@ pub(super) fn query(place: &Place, args: LogsQueryArgs) -> Result<(), Failure> {
             entries.cursor()?.map(|cursor| format!("--cursor {}", quoted(&cursor)))
         }
         Order::Sequence => {
-            let entries = manager.replay_logs(&topics, StartFrom::After(after))?;
-            printer.all(entries.filter(|entry| !matches!(entry, Ok(e) if !query.matches(e))))?;
+            // What is stored meanwhile is not waited for.
+            let last = manager.log_topics(&topics)?.first().map_or(0, |topic| topic.last_seq);
+            let entries = manager.replay_logs(&topics, start)?.filter_map(|entry| match entry {
+                Ok(entry) => match query.matches(&entry) {
+                    Ok(wanted) => wanted.then_some(Ok(entry)),
+                    Err(error) => Some(Err(error)),
+                },
+                Err(error) if tell_gap(&error) => None,
+                Err(error) => Some(Err(error)),
+            });
+            let entries = entries.take_while(|entry| !matches!(entry, Ok(e) if e.seq > last));
+            printer.all(entries)?;
             Some(format!("--after {}", printer.last_seq))
         }
     };

@@ -251,4 +251,8 @@ fn a_tail_tells_of_the_gap_once_and_goes_on() {
     assert_eq!(home.json(&["events", "query", "--topic", "t"]).len(), 2);
     let left = home.json(&["logs", "query", "--topic", "both"]);
     assert_eq!((left.len(), &left[0]["seq"]), (1, &4.into()));
+    for after in [&[][..], &["--after", "1"]] {
+        let raw = [&["logs", "query", "--topic", "both", "--format", "raw"], after].concat();
+        assert_eq!(home.run(&raw, "").ok().out, "new\n");
+    }
 }

@@ -178,7 +178,8 @@ impl KeyWork {
     pub(super) async fn shred(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
         self.require_encryption(ErrorKind::Unsupported)?;
         let _busy = self.busy.lock().await;
-        self.finish_pending(&mut |_| {}).await?;
+        // Not a replacement of data keys: damage that keeps it from ending must not keep this one.
+        self.finish_destroying().await?;
         let at = self.environment().now();
         let shredding = self.directory.begin_shredding(kind, name, at).await?;
         self.finish_shredding(&shredding).await
@@ -203,6 +204,18 @@ impl KeyWork {
             kind,
             "this store is not encrypted: it has no keys to replace or destroy, and what is removed stays readable in free space",
         ))
+    }
+
+    /// Finishes what was cut short, but for a replacement of data keys.
+    async fn finish_destroying(&self) -> Result<()> {
+        self.shared.check_open()?;
+        if let Some(shredding) = self.directory.shredding().await? {
+            self.finish_shredding(&shredding).await?;
+        }
+        if self.keys.keyring().previous_generation().is_some() {
+            self.finish_generation().await?;
+        }
+        Ok(())
     }
 
     async fn finish_pending(&self, progress: OnKeyProgress<'_>) -> Result<()> {

@@ -346,8 +346,12 @@ impl Writer {
         if subject != entry.topic.id || !retained.contains(&sequence) {
             return Ok(None);
         }
-        let record = self.shard.record(subject, sequence).await?;
-        Ok(record.id.is_none().then_some(sequence))
+        match self.shard.record(subject, sequence).await {
+            Ok(record) => Ok(record.id.is_none().then_some(sequence)),
+            // It was given up meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks a transaction for its changes; says which record of the state topic has them.

@@ -62,7 +62,10 @@ pub(crate) trait RecordFilter: fmt::Debug + Send + Sync {
     fn may_match(&self, columns: &[u8]) -> bool;
 
     /// Whether the record matches.
-    fn matches(&self, record: &Record) -> bool;
+    ///
+    /// # Errors
+    /// What keeps it from finding out.
+    fn matches(&self, record: &Record) -> Result<bool>;
 }
 
 /// What is asked of a query, besides its topics. The default is everything, oldest first.
@@ -113,10 +116,11 @@ impl QuerySpec {
         self.filter.is_some() || self.level_min > 0
     }
 
-    fn wants(&self, record: &Record) -> bool {
-        self.contains(record.time)
-            && record.level >= self.level_min
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(record))
+    fn wants(&self, record: &Record) -> Result<bool> {
+        if !self.contains(record.time) || record.level < self.level_min {
+            return Ok(false);
+        }
+        self.filter.as_ref().map_or(Ok(true), |filter| filter.matches(record))
     }
 
     /// The narrowest time range that the cursor allows.
@@ -312,6 +316,8 @@ struct LateEntry {
     time: Timestamp,
     sequence: u64,
     record: Option<Record>,
+    /// Whether it was looked at, and is not wanted.
+    unwanted: bool,
 }
 
 /// The stream of late records.
@@ -363,8 +369,14 @@ impl TopicQuery {
 
     async fn next_on_time(&mut self) -> Result<Option<(u64, Record)>> {
         if !self.on_time.started {
-            self.on_time.next = self.start().await?;
+            let start = self.start().await;
+            // Said once; then the search goes through everything, and meets the damage where it is.
             self.on_time.started = true;
+            self.on_time.next = match self.spec.order {
+                Order::Ascending => Some(self.oldest()),
+                Order::Descending => Some(self.upto),
+            };
+            self.on_time.next = start?;
         }
         while let Some(sequence) = self.on_time.next {
             if sequence <= self.spec.after || sequence > self.upto || sequence == 0 {
@@ -398,7 +410,7 @@ impl TopicQuery {
                 self.on_time.next = None;
                 return Ok(None);
             }
-            if self.spec.wants(record) {
+            if self.spec.wants(record)? {
                 return Ok(Some((sequence, record.clone())));
             }
         }
@@ -437,9 +449,14 @@ impl TopicQuery {
         self.on_time.next = self.behind(first.min(sequence), last.max(sequence));
     }
 
+    /// The first number that may be wanted.
+    fn oldest(&self) -> u64 {
+        self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1))
+    }
+
     /// Where records that are on time start to be in range.
     async fn start(&self) -> Result<Option<u64>> {
-        let oldest = self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1));
+        let oldest = self.oldest();
         match (self.spec.order, self.spec.from, self.spec.to) {
             (Order::Ascending, None, _) => Ok(Some(oldest)),
             (Order::Ascending, Some(from), _) => {
@@ -492,34 +509,40 @@ impl TopicQuery {
 
     async fn next_late(&mut self) -> Result<Option<(u64, Record)>> {
         loop {
-            if let Some(LateEntry { time, sequence, record }) = self.late_ahead.pop_front() {
-                let record = match record {
-                    Some(record) => record,
-                    None => self.shard.record(self.topic.id, sequence).await?,
-                };
-                if record.time != time || !record.late {
-                    return Err(corrupt("the index of late records disagrees with a record")
-                        .with("topic", &self.topic.name)
-                        .with("sequence", sequence));
+            let Some(entry) = self.late_ahead.front_mut() else {
+                if self.read_late_ahead().await? {
+                    continue;
                 }
-                if self.spec.wants(&record) {
-                    return Ok(Some((sequence, record)));
-                }
-            } else if !self.read_late_ahead().await? {
                 return Ok(None);
+            };
+            let (time, sequence) = (entry.time, entry.sequence);
+            let read = match entry.record.take() {
+                Some(record) => Ok(record),
+                None => self.shard.record(self.topic.id, sequence).await,
+            };
+            // Only now: a caller that goes away while it is read loses nothing.
+            self.late_ahead.pop_front();
+            let record = read?;
+            if record.time != time || !record.late {
+                return Err(corrupt("the index of late records disagrees with a record")
+                    .with("topic", &self.topic.name)
+                    .with("sequence", sequence));
+            }
+            if self.spec.wants(&record)? {
+                return Ok(Some((sequence, record)));
             }
         }
     }
 
-    /// Takes the next entries of the index, more each time; says whether there were any. Where
-    /// records are picked by what they say, looks at them in the order in which they lie, so that
-    /// each unit is read once, and drops those that are not wanted.
+    /// Takes the next entries of the index, more each time; says whether there were any. Looks at
+    /// their records in the order in which they lie, so that each unit is read once, and drops
+    /// those that are not wanted.
     async fn read_late_ahead(&mut self) -> Result<bool> {
         if matches!(self.late, Late::Unopened) {
             self.late = self.open_late().await?;
         }
+        let oldest = self.oldest();
         let Late::Open(scan, _) = &mut self.late else { return Ok(false) };
-        let oldest = self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1));
         self.late_batch = (self.late_batch * 2).clamp(LATE_AHEAD_MIN, LATE_AHEAD_MAX);
         let mut taken = 0;
         while taken < self.late_batch {
@@ -530,40 +553,37 @@ impl TopicQuery {
             taken += 1;
             let (time, sequence) = parse_late_key(&entry.key)?;
             if (oldest..=self.upto).contains(&sequence) {
-                self.late_ahead.push_back(LateEntry { time, sequence, record: None });
+                self.late_ahead.push_back(LateEntry {
+                    time,
+                    sequence,
+                    record: None,
+                    unwanted: false,
+                });
             }
         }
-        if self.spec.is_selective() {
-            self.sift_late().await;
-        }
+        self.sift_late().await;
         Ok(taken > 0)
     }
 
     async fn sift_late(&mut self) {
-        let mut entries: Vec<LateEntry> = std::mem::take(&mut self.late_ahead).into();
-        let mut order: Vec<usize> = (0..entries.len()).collect();
-        order.sort_unstable_by_key(|index| entries.get(*index).map(|entry| entry.sequence));
-        let mut unwanted = vec![false; entries.len()];
+        let mut order: Vec<usize> = (0..self.late_ahead.len()).collect();
+        order.sort_unstable_by_key(|index| self.late_ahead.get(*index).map(|entry| entry.sequence));
         let (mut chunk, mut bytes) = (None::<Arc<RecordBatch>>, 0);
         for index in order {
-            let Some(entry) = entries.get_mut(index) else { continue };
+            let Some(entry) = self.late_ahead.get_mut(index) else { continue };
             if chunk.as_ref().is_none_or(|chunk| !chunk.has(entry.sequence)) {
                 // What cannot be read is met again, and told, when its turn comes.
                 chunk = self.shard.chunk(self.topic.id, entry.sequence, false).await.ok();
             }
             let record = chunk.as_ref().and_then(|chunk| chunk.get(entry.sequence));
             let Some(record) = record.filter(|record| record.time == entry.time) else { continue };
-            if !self.spec.wants(record) {
-                if let Some(unwanted) = unwanted.get_mut(index) {
-                    *unwanted = true;
-                }
-            } else if bytes < LATE_AHEAD_BYTES_MAX {
+            entry.unwanted = self.spec.wants(record).is_ok_and(|wanted| !wanted);
+            if !entry.unwanted && bytes < LATE_AHEAD_BYTES_MAX {
                 bytes += record.bytes();
                 entry.record = Some(record.clone());
             }
         }
-        let kept = entries.into_iter().zip(unwanted).filter(|(_, unwanted)| !unwanted);
-        self.late_ahead = kept.map(|(entry, _)| entry).collect();
+        self.late_ahead.retain(|entry| !entry.unwanted);
     }
 
     async fn open_late(&self) -> Result<Late> {

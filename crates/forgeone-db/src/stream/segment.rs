@@ -320,6 +320,15 @@ impl SegmentCache {
         Self { segments: Cache::new(bytes_max / 2), units: Cache::new(bytes_max / 2) }
     }
 
+    /// Decoded records of one subject in one commit.
+    pub(crate) fn decoded(&self, commit: &CacheKey, subject: u64) -> Option<Arc<RecordBatch>> {
+        self.units.get(commit, subject)
+    }
+
+    pub(crate) fn keep(&self, commit: &CacheKey, subject: u64, batch: &Arc<RecordBatch>) {
+        self.units.insert(commit, subject, Arc::clone(batch), batch.memory_bytes());
+    }
+
     pub(crate) fn forget(&self, piece: &CacheKey) {
         self.segments.forget_piece(piece);
         self.units.forget_piece(piece);

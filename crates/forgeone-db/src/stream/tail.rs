@@ -20,6 +20,11 @@ pub(crate) struct TailSection {
 }
 
 impl TailSection {
+    /// Number of its commit.
+    pub(crate) const fn commit(&self) -> u64 {
+        self.commit
+    }
+
     pub(crate) const fn subject(&self) -> u64 {
         self.section.subject
     }

@@ -196,7 +196,9 @@ impl ReadBack {
     }
 
     fn add_line(&mut self, stored: &StoredLogEntry) {
-        self.with_text += u64::from(self.query.as_ref().is_some_and(|query| query.matches(stored)));
+        let found =
+            self.query.as_ref().is_some_and(|query| matches!(query.matches(stored), Ok(true)));
+        self.with_text += u64::from(found);
         let entry = &stored.entry;
         let hasher = match self.hashes.get_mut(&entry.topic) {
             Some(hasher) => hasher,

@@ -124,7 +124,7 @@ impl Shard {
             let (reference, pin) = match found.ok_or_else(|| self.not_found(subject, sequence))? {
                 Place::Segment(reference, pin) => (reference, pin),
                 Place::Tail(section) => {
-                    let batch = section.batch().map(Arc::new);
+                    let batch = self.section(&section);
                     return batch.map_err(|error| self.context.locate(error));
                 }
             };
@@ -134,6 +134,21 @@ impl Shard {
                 unit => return unit,
             }
         }
+    }
+
+    /// The records of a section, from the cache if they are there.
+    fn section(&self, section: &TailSection) -> Result<Arc<RecordBatch>> {
+        let commits = CacheKey {
+            database: self.context.database.clone(),
+            table: self.context.tables.commits.clone(),
+            piece: section.commit(),
+        };
+        if let Some(batch) = self.caches.segments.decoded(&commits, section.subject()) {
+            return Ok(batch);
+        }
+        let batch = Arc::new(section.batch()?);
+        self.caches.segments.keep(&commits, section.subject(), &batch);
+        Ok(batch)
     }
 
     async fn unit(
