@@ -120,9 +120,11 @@ impl Database {
             tidy_up(&writer).await?;
             let database = &writer.shard().context().database;
             let compacted = engine.compact(database).await;
-            if compacted.as_ref().is_err_and(|error| error.outcome() == Outcome::Unknown) {
+            if let Err(error) = &compacted
+                && error.outcome() == Outcome::Unknown
+            {
                 // The engine no longer knows what it has written.
-                writer.poison();
+                writer.poison(error);
             }
             compacted?;
             Ok(engine.usage(database).await?.allocated_bytes)

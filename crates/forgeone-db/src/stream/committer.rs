@@ -19,6 +19,7 @@ use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,6 +97,8 @@ pub(crate) struct Writer {
     queue: Queue<Request>,
     limits: SealLimits,
     poisoned: AtomicBool,
+    /// What poisoned it first.
+    poison_cause: Mutex<Option<String>>,
     seal_error: Mutex<Option<Error>>,
     seal_state: AsyncMutex<SealState>,
     /// Held while a group is sealed, committed and published, and while a manifest is installed
@@ -129,6 +132,7 @@ impl Writer {
             queue: Queue::new(),
             limits,
             poisoned: AtomicBool::new(false),
+            poison_cause: Mutex::default(),
             seal_error: Mutex::default(),
             seal_state: AsyncMutex::default(),
             rekeying: AsyncMutex::default(),
@@ -167,8 +171,20 @@ impl Writer {
     }
 
     /// Takes no more writes until the store is reopened.
-    pub(crate) fn poison(&self) {
+    pub(crate) fn poison(&self, cause: impl Display) {
+        let mut first = self.poison_cause.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| cause.to_string());
         self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Why it takes no writes.
+    fn poisoned(&self) -> Error {
+        let cause = self.poison_cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let error = poisoned().with("database", &self.shard.context().database);
+        match cause {
+            Some(cause) => error.with("cause", cause),
+            None => error,
+        }
     }
 
     /// Whether the database takes no more writes until the store is reopened.
@@ -230,7 +246,7 @@ impl Writer {
         self.ensure_thread()?;
         let bytes = request.bytes();
         self.queue.push(request, bytes).await?;
-        answer.await.unwrap_or_else(|_| Err(poisoned().with_outcome(Outcome::Unknown)))
+        answer.await.unwrap_or_else(|_| Err(self.poisoned().with_outcome(Outcome::Unknown)))
     }
 
     fn thread(&self) -> MutexGuard<'_, Thread> {
@@ -264,7 +280,7 @@ impl Writer {
             let group = AssertUnwindSafe(|| run_blocking(self.commit_group(requests)));
             if catch_unwind(group).is_err() {
                 // The replies were dropped, which tells every member that its outcome is unknown.
-                self.poison();
+                self.poison("a panic");
             }
         }
     }
@@ -298,7 +314,7 @@ impl Writer {
     /// up.
     async fn ready(&self, requests: &[Request]) -> Result<()> {
         if self.is_poisoned() {
-            return Err(poisoned().with("database", &self.shard.context().database));
+            return Err(self.poisoned());
         }
         let bytes: usize = requests.iter().map(Request::bytes).sum();
         self.shared.check_room(bytes as u64).await?;
@@ -393,7 +409,7 @@ impl Writer {
         };
         let block = self.log.append(draft).await.inspect_err(|error| {
             if error.outcome() == Outcome::Unknown {
-                self.poison();
+                self.poison(error);
             }
         })?;
         topics.iter().for_each(|topic| topics_known.introduce(topic));
@@ -401,7 +417,7 @@ impl Writer {
         self.shared.record_head(&head);
         let records: Vec<Vec<Record>> = drafts.into_iter().map(|draft| draft.records).collect();
         if let Err(error) = self.shard.publish(block, head, &records) {
-            self.poison();
+            self.poison(&error);
             return Err(error.with_outcome(Outcome::Unknown));
         }
         self.shared.commits.notify();

@@ -232,7 +232,7 @@ async fn install(
 /// After a write of unknown outcome nothing may be written before the store is reopened.
 fn poisoning(writer: &Writer, error: Error) -> Error {
     if error.outcome() == Outcome::Unknown {
-        writer.poison();
+        writer.poison(&error);
     }
     error
 }
@@ -301,7 +301,7 @@ pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
             if writer.limits().reached(writer.shard()) && !writer.is_poisoned() {
                 let pass = AssertUnwindSafe(|| run_blocking(seal(writer, shared)));
                 let result = catch_unwind(pass).unwrap_or_else(|_| {
-                    writer.poison();
+                    writer.poison("a panic while sealing");
                     Err(Error::new(ErrorKind::Internal, "sealing panicked; reopen the store"))
                 });
                 writer.set_seal_error(result.err().map(|error| {

@@ -1,8 +1,8 @@
 //! A regular expression whose cost is bounded: what would take too long is told, not done.
 //!
-//! A line is first tried on a lazy automaton, one step a byte, that gives up when it would have to
-//! build a new state for nearly every byte. Then it is simulated state by state, if length times
-//! states is not too much.
+//! A line is searched by whatever is fastest, as long as its length times the expression's states,
+//! the work at worst, is not too much. A longer one is tried on a lazy automaton, one step a byte,
+//! which gives up when it would have to build a new state for nearly every byte.
 
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use memchr::memmem::Finder;
@@ -112,28 +112,32 @@ impl Pattern {
         if !self.0.literals.is_empty() {
             return self.0.literals.iter().any(|finder| finder.find(columns).is_some());
         }
-        !self.0.floating || self.try_lazily(columns) != Some(false)
+        !self.0.floating || self.search(columns) != Some(false)
     }
 
     /// # Errors
     /// `Invalid` when finding out would take too long.
     pub(super) fn is_match(&self, line: &[u8]) -> Result<bool> {
-        if let Some(found) = self.try_lazily(line) {
-            return Ok(found);
-        }
-        if line.len().saturating_mul(self.0.states) > STEPS_MAX {
-            return Err(Error::new(
+        self.search(line).ok_or_else(|| {
+            Error::new(
                 ErrorKind::Invalid,
                 "the regular expression takes too long on a long line; simplify it",
             )
             .with("bytes", line.len())
-            .with("states", self.0.states));
+            .with("states", self.0.states)
+        })
+    }
+
+    /// `None` when that would take too long.
+    fn search(&self, haystack: &[u8]) -> Option<bool> {
+        if haystack.len().saturating_mul(self.0.states) <= STEPS_MAX {
+            return Some(self.0.thorough.is_match(haystack));
         }
-        Ok(self.0.thorough.is_match(line))
+        self.search_lazily(haystack)
     }
 
     /// `None` when the automaton gives up, or meets a byte that it does not know what to do with.
-    fn try_lazily(&self, haystack: &[u8]) -> Option<bool> {
+    fn search_lazily(&self, haystack: &[u8]) -> Option<bool> {
         let mut cache = self.0.caches.get();
         let input = Input::new(haystack).earliest(true);
         match self.0.lazy.try_search_fwd(&mut cache, &input) {
