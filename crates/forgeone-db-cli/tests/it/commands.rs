@@ -406,7 +406,8 @@ fn a_compacted_store_is_smaller_and_holds_the_same() {
     let home = Home::new();
     home.run(&["events", "append", "--topic", "t"], &records("r", 100)).ok();
     // So many that the sealer has rewritten some, and left free space where they were.
-    let lines: String = (0..150_000).map(|number| format!("line number {number}\n")).collect();
+    let lines: Vec<String> = (0..150_000).map(|number| format!("line number {number}\n")).collect();
+    let lines = lines.concat();
     home.run(&["logs", "append", "--topic", "t"], &lines).ok();
     let before = home.json(&["events", "query"]);
     let report = home.json(&["compact"]).remove(0);
