@@ -332,7 +332,17 @@ impl KeyWork {
         self.sidecar.replace(CLOSED_NAME, &sealed).await
     }
 
-    async fn finish_shredding(&self, shredding: &Shredding) -> Result<Shredded> {
+    /// The part of finishing that comes before the first append: a topic that was being shredded
+    /// gives up its records now, so that none that is appended later goes with them.
+    pub(super) async fn prepare(&self) -> Result<()> {
+        match self.directory.shredding().await? {
+            Some(shredding) => self.give_up(&shredding).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the records, unless that was done; gives the topic's database.
+    async fn give_up(&self, shredding: &Shredding) -> Result<&Arc<Writer>> {
         let place = self
             .shards
             .iter()
@@ -346,6 +356,11 @@ impl KeyWork {
             let intro = self.directory.shredded_intro(shredding).await?;
             give_up(writer, &self.shared, (intro, shredding.at())).await?;
         }
+        Ok(writer)
+    }
+
+    async fn finish_shredding(&self, shredding: &Shredding) -> Result<Shredded> {
+        let writer = self.give_up(shredding).await?;
         self.directory.forget_shredded(shredding).await?;
         self.new_generation().await?;
         drop_shredded_entries(writer, &self.shared).await?;

@@ -433,6 +433,8 @@ impl Opening<'_> {
         let mut background = self.start_background(&shards, &system, &writers, &shared)?;
         let found_key_change = PendingKeyChange::find(&directory, &self.keys).await?;
         if let (Some(work), Some(_)) = (&key_work, &found_key_change) {
+            // What it fails with stays pending; the store is to open all the same.
+            drop(work.prepare().await);
             background.push(work.spawn_finish(&*self.options.environment)?);
         }
         Ok(Core {
