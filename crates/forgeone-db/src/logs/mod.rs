@@ -1,6 +1,6 @@
 //! Logs: storing lines in topics, searching them by what they say, replaying and following them.
 //!
-//! What lines say about themselves is read in [`format`], which needs no store. Absent on purpose:
+//! What lines say about themselves is read in [`mod@format`], which needs no store. Absent on purpose:
 //! indexes over words, retention, and reading files.
 
 pub mod format;
