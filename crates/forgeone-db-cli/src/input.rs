@@ -133,15 +133,7 @@ pub(crate) fn event(topic: String, payload: String) -> NewEvent {
 
 fn record(topic: Option<&str>, line: &[u8]) -> Result<NewEvent, String> {
     let written: Written = serde_json::from_slice(line).map_err(|error| explain(&error))?;
-    let topic = match (written.topic, topic) {
-        (None, Some(topic)) => topic.to_owned(),
-        (Some(own), None) => own,
-        (Some(own), Some(topic)) if own == topic => own,
-        (Some(_), Some(_)) => return Err("the record names another topic than --topic".to_owned()),
-        (None, None) => {
-            return Err("the record names no topic, and neither does --topic".to_owned());
-        }
-    };
+    let topic = topic_of(written.topic, topic)?;
     let timestamp_assigned = written.timestamp.is_none();
     let event = EventMessage {
         id: written.id.unwrap_or_else(Uuid::now_v7),
@@ -153,6 +145,18 @@ fn record(topic: Option<&str>, line: &[u8]) -> Result<NewEvent, String> {
         checkpoint_marker: written.checkpoint_marker,
     };
     Ok(NewEvent { event, timestamp_assigned })
+}
+
+/// The topic of a record that names `own`, where --topic names `given`.
+pub(crate) fn topic_of(own: Option<String>, given: Option<&str>) -> Result<String, String> {
+    match (own, given) {
+        (None, None) => Err("the record names no topic, and neither does --topic".to_owned()),
+        (Some(own), Some(given)) if own != given => {
+            Err("the record names another topic than --topic".to_owned())
+        }
+        (Some(own), _) => Ok(own),
+        (None, Some(given)) => Ok(given.to_owned()),
+    }
 }
 
 /// Says what is wrong with the JSON and where, but not what it says: error texts end up in logs.

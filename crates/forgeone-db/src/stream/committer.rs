@@ -358,16 +358,11 @@ impl Writer {
     async fn placed(&self, entry: &Entry) -> Result<Option<u64>> {
         let place = entry.record.id.and_then(|id| self.shared.ids.place_of(id));
         let Some((subject, sequence)) = place else { return Ok(None) };
-        let retained = self.shard.first(subject)..=self.shard.last(subject);
-        if subject != entry.topic.id || !retained.contains(&sequence) {
+        if subject != entry.topic.id {
             return Ok(None);
         }
-        match self.shard.record(subject, sequence).await {
-            Ok(record) => Ok(record.id.is_none().then_some(sequence)),
-            // It was given up meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = self.shard.record_without_id(subject, sequence).await?;
+        Ok(found.map(|_| sequence))
     }
 
     /// Asks a transaction for its changes; says which record of the state topic has them.

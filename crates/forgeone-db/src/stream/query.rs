@@ -14,7 +14,7 @@ use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::model::QueryOrder;
 use forgeone_db_engine::{Error, ErrorKind, Result};
-use late::{Late, LateEntry};
+use late::{Late, LateEntry, Seen};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fmt;
@@ -265,7 +265,7 @@ impl Query {
         if crowded {
             topic.on_time.chunk = None;
             topic.on_time.ahead.clear();
-            topic.late_ahead.iter_mut().for_each(|entry| entry.record = None);
+            topic.late_ahead.iter_mut().for_each(|entry| entry.seen = Seen::Nothing);
         }
         Ok(())
     }

@@ -227,14 +227,8 @@ impl Streams {
         let Some((subject, sequence)) = self.shared.ids.place_of(id) else { return Ok(None) };
         let has_topic = |shard: &&Arc<Shard>| shard.context().topics.get(subject).is_some();
         let Some(shard) = self.shards.iter().find(has_topic) else { return Ok(None) };
-        let retained = shard.first(subject)..=shard.last(subject);
-        if !retained.contains(&sequence) {
-            return Ok(None);
-        }
-        let record = shard.record(subject, sequence).await?;
-        if record.id.is_some() {
-            return Ok(None);
-        }
+        let found = shard.record_without_id(subject, sequence).await?;
+        let Some(record) = found else { return Ok(None) };
         let topic = self.topic_of(shard, subject).await?;
         Ok(Some(Found { topic, sequence, record }))
     }

@@ -1,6 +1,6 @@
 //! Log entries as records of NDJSON.
 
-use crate::input::explain;
+use crate::input::{explain, topic_of};
 use chrono::{DateTime, Utc};
 use forgeone_db::model::{ContentHash, LineEnd, LogEntry, PAYLOAD_BYTES_MAX, Severity};
 use forgeone_db::{NewLogEntry, RedbManager};
@@ -69,16 +69,7 @@ pub(super) fn parse(
     now: DateTime<Utc>,
 ) -> Result<NewLogEntry, String> {
     let written: Written = serde_json::from_slice(line).map_err(|error| explain(&error))?;
-    let topic = match (written.topic, topic) {
-        (None, None) => {
-            return Err("the record names no topic, and neither does --topic".to_owned());
-        }
-        (Some(own), Some(topic)) if own != topic => {
-            return Err("the record names another topic than --topic".to_owned());
-        }
-        (Some(own), _) => own,
-        (None, Some(topic)) => topic.to_owned(),
-    };
+    let topic = topic_of(written.topic, topic)?;
     let raw = match written.raw {
         None => None,
         Some(text) => Some(from_hex(&text).ok_or("raw is not hexadecimal")?),

@@ -17,14 +17,20 @@ const LATE_AHEAD_MAX: usize = 4096;
 /// Bytes of late records that are held ahead; those beyond are read again.
 const LATE_AHEAD_BYTES_MAX: usize = 1 << 20;
 
-/// An entry of the index of late records, and its record if that was looked at already.
+/// An entry of the index of late records.
 #[derive(Debug)]
 pub(super) struct LateEntry {
     time: Timestamp,
     sequence: u64,
-    pub(super) record: Option<Record>,
-    /// Whether it was looked at, and is not wanted.
-    unwanted: bool,
+    pub(super) seen: Seen,
+}
+
+/// What is known of the record that an entry is about.
+#[derive(Debug)]
+pub(super) enum Seen {
+    Nothing,
+    Wanted(Record),
+    Unwanted,
 }
 
 /// The stream of late records.
@@ -46,10 +52,11 @@ impl TopicQuery {
                 return Ok(None);
             };
             let (time, sequence) = (entry.time, entry.sequence);
-            let read = match entry.record.take() {
-                Some(record) => Ok(record),
-                None => self.shard.record(self.topic.id, sequence).await,
-            };
+            if let Seen::Wanted(record) = std::mem::replace(&mut entry.seen, Seen::Nothing) {
+                self.late_ahead.pop_front();
+                return Ok(Some((sequence, record)));
+            }
+            let read = self.shard.record(self.topic.id, sequence).await;
             // Only now: a caller that goes away while it is read loses nothing.
             self.late_ahead.pop_front();
             let record = read?;
@@ -83,12 +90,7 @@ impl TopicQuery {
             taken += 1;
             let (time, sequence) = parse_late_key(&entry.key)?;
             if (oldest..=self.upto).contains(&sequence) {
-                self.late_ahead.push_back(LateEntry {
-                    time,
-                    sequence,
-                    record: None,
-                    unwanted: false,
-                });
+                self.late_ahead.push_back(LateEntry { time, sequence, seen: Seen::Nothing });
             }
         }
         self.sift_late().await;
@@ -106,14 +108,18 @@ impl TopicQuery {
                 chunk = self.shard.chunk(self.topic.id, entry.sequence, false).await.ok();
             }
             let record = chunk.as_ref().and_then(|chunk| chunk.get(entry.sequence));
-            let Some(record) = record.filter(|record| record.time == entry.time) else { continue };
-            entry.unwanted = self.spec.wants(record).is_ok_and(|wanted| !wanted);
-            if !entry.unwanted && bytes < LATE_AHEAD_BYTES_MAX {
-                bytes += record.bytes();
-                entry.record = Some(record.clone());
+            let agrees = |record: &&Record| record.late && record.time == entry.time;
+            let Some(record) = record.filter(agrees) else { continue };
+            match self.spec.wants(record) {
+                Ok(false) => entry.seen = Seen::Unwanted,
+                Ok(true) if bytes < LATE_AHEAD_BYTES_MAX => {
+                    bytes += record.bytes();
+                    entry.seen = Seen::Wanted(record.clone());
+                }
+                _ => {}
             }
         }
-        self.late_ahead.retain(|entry| !entry.unwanted);
+        self.late_ahead.retain(|entry| !matches!(entry.seen, Seen::Unwanted));
     }
 
     async fn open_late(&self) -> Result<Late> {

@@ -84,11 +84,6 @@ impl Shard {
         Some(Place::Segment(segment.clone(), Arc::clone(&state.manifest)))
     }
 
-    /// Whether another manifest is live by now.
-    pub(super) fn has_moved(&self, pin: &Arc<Manifest>) -> bool {
-        !Arc::ptr_eq(pin, &self.state().manifest)
-    }
-
     pub(super) fn not_found(&self, subject: u64, sequence: u64) -> Error {
         let state = self.state();
         match state.manifest.floor(subject).filter(|floor| sequence < floor.first) {
@@ -162,14 +157,30 @@ impl Shard {
     }
 
     /// Whether an error may be due to what replaced the manifest that was read.
-    fn is_passing(&self, error: &Error, pin: &Arc<Manifest>) -> bool {
-        error.kind() == ErrorKind::Corrupt && self.has_moved(pin)
+    pub(super) fn is_passing(&self, error: &Error, pin: &Arc<Manifest>) -> bool {
+        error.kind() == ErrorKind::Corrupt && !Arc::ptr_eq(pin, &self.state().manifest)
     }
 
     /// One record, with its commit.
     pub(crate) async fn record(&self, subject: u64, sequence: u64) -> Result<Record> {
         let chunk = self.chunk(subject, sequence, false).await?;
         chunk.get(sequence).cloned().ok_or_else(|| corrupt("a unit lacks a record of its range"))
+    }
+
+    /// The record of this number, if it is retained and its id follows from its place.
+    ///
+    /// # Errors
+    /// As [`chunk`](Self::chunk), but for `NotFound`.
+    pub(crate) async fn record_without_id(
+        &self,
+        subject: u64,
+        sequence: u64,
+    ) -> Result<Option<Record>> {
+        match self.record(subject, sequence).await {
+            Ok(record) => Ok(Some(record).filter(|record| record.id.is_none())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens a segment, from the cache if it is there.

@@ -4,7 +4,7 @@ use super::Shard;
 use super::read::{Place, READ_TRIES};
 use crate::stream::segment::{Sifted, Wanted};
 use crate::stream::tail::TailSection;
-use forgeone_db_engine::{ErrorKind, Result};
+use forgeone_db_engine::Result;
 use std::sync::Arc;
 
 impl Shard {
@@ -35,12 +35,9 @@ impl Shard {
                 let at = (segment.unit_of(sequence), forward);
                 segment.sift(&self.caches.segments, at, wanted).await
             };
+            tries -= 1;
             match read.await {
-                Err(error)
-                    if error.kind() == ErrorKind::Corrupt && tries > 0 && self.has_moved(&pin) =>
-                {
-                    tries -= 1;
-                }
+                Err(error) if self.is_passing(&error, &pin) && tries > 0 => {}
                 sifted => return sifted,
             }
         }
