@@ -165,7 +165,7 @@ fn now() -> impl Fn() -> Duration {
     move || started.elapsed()
 }
 
-fn cargo(root: &Path, args: &[&str], env: &[(&str, &str)]) -> bool {
+pub(crate) fn cargo(root: &Path, args: &[&str], env: &[(&str, &str)]) -> bool {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     println!("$ cargo {}", args.join(" "));
     match Command::new(cargo).args(args).envs(env.iter().copied()).current_dir(root).status() {

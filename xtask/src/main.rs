@@ -5,13 +5,14 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
+mod campaign;
 mod ci;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const HELP: &str = "\
+const TASKS: &str = "\
 Usage: cargo xtask TASK
 
 Tasks:
@@ -19,6 +20,9 @@ Tasks:
                       dependencies, longer suites; stops at the first failure
   tidy                the rules that STYLE.md explains and no other tool checks
 
+Campaigns, each with --size, --seed, --case, --jobs, --minutes, --state FILE; see SUITE --help:
+";
+const EXIT_CODES: &str = "
 Exit codes: 0 ok, 1 something failed, 2 usage
 ";
 
@@ -29,16 +33,22 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&root(), ci::AfterFailure::Stop),
         ["ci", "--keep-going"] => ci::run(&root(), ci::AfterFailure::KeepGoing),
         ["tidy"] => tidy::run(&root()),
+        [suite, ..] if campaign::is_suite(suite) => campaign::run(&root(), &words),
         ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
+            print!("{}", help());
             true
         }
         _ => {
-            eprint!("{HELP}");
+            eprint!("{}", help());
             return ExitCode::from(2);
         }
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn help() -> String {
+    let suites = campaign::SUITES.iter().map(|(name, what)| format!("  {name:<19} {what}\n"));
+    TASKS.to_owned() + &suites.collect::<String>() + EXIT_CODES
 }
 
 /// The workspace: the folder above this crate. As cargo says now and not as it was when this was

@@ -12,6 +12,8 @@ pub mod error;
 pub mod faulty;
 pub mod memory;
 pub mod metered;
+#[doc(hidden)]
+pub mod mutant;
 pub mod poisoned;
 pub mod read_only;
 pub mod strict;

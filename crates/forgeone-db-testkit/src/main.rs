@@ -1,0 +1,44 @@
+//! Campaigns that try to lose, bend or break what a store holds. Each is a suite of numbered
+//! cases: seed and number say everything about a case, so a failure is replayed with both, a
+//! campaign goes on where it was stopped, and cases run on any number of threads.
+//!
+//! Absent on purpose: timing. A case passes or fails by what a store answers.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
+
+mod campaign;
+mod random;
+mod suites;
+
+use campaign::Arguments;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Tries to lose, bend or break what a store holds.
+#[derive(Debug, Parser)]
+#[command(name = "forgeone-db-testkit", version)]
+struct Cli {
+    #[command(subcommand)]
+    suite: Suites,
+}
+
+/// The suites. A new one is a variant here, an arm in `main`, and a module in `suites`.
+#[derive(Debug, Subcommand)]
+enum Suites {
+    /// Concurrent appends are dense, in order, and found by whoever reads.
+    Appends(Arguments),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().suite {
+        Suites::Appends(arguments) => campaign::run(&suites::appends::Appends, &arguments),
+    };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `cargo xtask SUITE`: the suites of the test kit, each a program of its own that is built first.
+
+use std::path::Path;
+
+/// The suites of `forgeone-db-testkit`, and what each shows.
+pub(crate) const SUITES: &[(&str, &str)] =
+    &[("appends", "concurrent appends are dense, in order, and found by whoever reads")];
+
+/// Whether `name` is a suite.
+pub(crate) fn is_suite(name: &str) -> bool {
+    SUITES.iter().any(|(suite, _)| *suite == name)
+}
+
+/// Runs a suite in the release profile, with the arguments that follow its name.
+pub(crate) fn run(root: &Path, words: &[&str]) -> bool {
+    let mut args =
+        vec!["run", "--release", "--locked", "--quiet", "--package", "forgeone-db-testkit", "--"];
+    args.extend(words);
+    crate::ci::cargo(root, &args, &[])
+}
