@@ -13,6 +13,7 @@ macro_rules! mutant {
 
 /// See [`mutant!`].
 #[doc(hidden)]
+#[expect(clippy::disallowed_methods, reason = "only a build for testing the tests calls this")]
 pub fn is_chosen(name: &str) -> bool {
     use std::sync::OnceLock;
     static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
