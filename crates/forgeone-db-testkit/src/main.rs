@@ -8,6 +8,8 @@
 
 mod campaign;
 mod random;
+mod seeded;
+mod specimen;
 mod suites;
 
 use campaign::Arguments;
@@ -27,11 +29,14 @@ struct Cli {
 enum Suites {
     /// Concurrent appends are dense, in order, and found by whoever reads.
     Appends(Arguments),
+    /// No byte of a store's files can be bent without a right answer or an error.
+    Bytes(suites::bytes::BytesArguments),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().suite {
         Suites::Appends(arguments) => campaign::run(&suites::appends::Appends, &arguments),
+        Suites::Bytes(arguments) => suites::bytes::run(arguments),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -277,7 +277,8 @@ struct TopicQuery {
     topic: Arc<Topic>,
     shard: Arc<Shard>,
     spec: Arc<QuerySpec>,
-    /// The newest record when the query began.
+    /// The oldest and the newest record when the query began.
+    first: u64,
     upto: u64,
     on_time: OnTime,
     late: Late,
@@ -306,10 +307,12 @@ struct OnTime {
 
 impl TopicQuery {
     fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>, upto: u64) -> Self {
+        let first = shard.first(topic.id);
         Self {
             topic,
             shard,
             spec,
+            first,
             upto,
             on_time: OnTime::default(),
             late: Late::Unopened,
@@ -354,7 +357,7 @@ impl TopicQuery {
             self.on_time.next = start?;
         }
         while let Some(sequence) = self.on_time.next {
-            if sequence <= self.spec.after || sequence > self.upto || sequence == 0 {
+            if sequence < self.oldest() || sequence > self.upto {
                 self.on_time.next = None;
                 return Ok(None);
             }
@@ -426,7 +429,7 @@ impl TopicQuery {
 
     /// The first number that may be wanted.
     fn oldest(&self) -> u64 {
-        self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1))
+        self.first.max(self.spec.after.saturating_add(1))
     }
 
     /// Where records that are on time start to be in range.
