@@ -175,11 +175,11 @@ impl Verdict {
             Err(error) => return self.error(what, &error),
         };
         let mut missing: Numbered<&T> = truth.iter().map(|(seq, one)| (*seq, one)).collect();
-        let (mut count, mut errors) = (0, 0);
+        let (mut count, mut told) = (0, Vec::new());
         for result in results {
             count += 1;
             if count > RESULTS_MAX {
-                return Err(format!("{what}: no end"));
+                return Err(format!("{what}: no end, {:?}", told.last()));
             }
             match result.map(pair) {
                 Ok((seq, found)) => {
@@ -188,8 +188,8 @@ impl Verdict {
                     }
                 }
                 Err(error) => {
-                    errors += 1;
                     self.error(what, &error)?;
+                    told.push(error.to_string());
                     let bound = |name| error.get(name).and_then(|text| text.parse::<u64>().ok());
                     match (bound("from"), bound("to")) {
                         (Some(from), Some(to)) => {
@@ -201,9 +201,9 @@ impl Verdict {
             }
         }
         if let Some((seq, _)) = missing.first_key_value() {
-            return Err(format!("{what}: number {seq} is missing, and nothing says so"));
+            return Err(format!("{what}: number {seq} is missing, and told was only {told:?}"));
         }
-        self.right += u64::from(errors == 0);
+        self.right += u64::from(told.is_empty());
         Ok(())
     }
 

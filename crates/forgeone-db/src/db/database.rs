@@ -67,8 +67,8 @@ impl Database {
     /// `NotFound` where there is no store and none is to be created; `AlreadyExists` in mode
     /// `Create`, or for a directory with other content; `WrongKey` for a wrong, missing or
     /// tampered key; `Invalid` for a key where none is needed; `InUse` while another process
-    /// writes; `Corrupt` when something is damaged, missing or older than something else has seen
-    /// it; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
+    /// writes; `Corrupt` when keyring or system database are damaged, missing or older than
+    /// something else has seen them; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
     /// can give.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;

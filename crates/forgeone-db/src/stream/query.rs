@@ -277,6 +277,8 @@ struct TopicQuery {
     topic: Arc<Topic>,
     shard: Arc<Shard>,
     spec: Arc<QuerySpec>,
+    /// Why the topic cannot be searched at all, until that is told.
+    damage: Option<Error>,
     /// The oldest and the newest record when the query began.
     first: u64,
     upto: u64,
@@ -308,7 +310,9 @@ struct OnTime {
 impl TopicQuery {
     fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>, upto: u64) -> Self {
         let first = shard.first(topic.id);
+        let damage = shard.check().err().map(|error| error.with("topic", &topic.name));
         Self {
+            damage,
             topic,
             shard,
             spec,
@@ -324,6 +328,9 @@ impl TopicQuery {
     }
 
     async fn next(&mut self) -> Result<Option<Found>> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
         if self.on_time_next.is_none() {
             self.on_time_next = self.next_on_time().await?;
         }
