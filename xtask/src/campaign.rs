@@ -3,8 +3,11 @@
 use std::path::Path;
 
 /// The suites of `forgeone-db-testkit`, and what each shows.
-pub(crate) const SUITES: &[(&str, &str)] =
-    &[("appends", "concurrent appends are dense, in order, and found by whoever reads")];
+pub(crate) const SUITES: &[(&str, &str)] = &[
+    ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
+    ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
+    ("double-crash", "the same, with a second power loss while the store recovers"),
+];
 
 /// Whether `name` is a suite.
 pub(crate) fn is_suite(name: &str) -> bool {

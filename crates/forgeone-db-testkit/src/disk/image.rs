@@ -39,11 +39,6 @@ impl Image {
         named.max(kept).map_or(0, |id| id + 1)
     }
 
-    /// The bytes of a file; empty for one of which nothing ever arrived.
-    pub(crate) fn content(&self, id: FileId) -> Content {
-        self.files.get(&id).map(|content| Content::clone(content)).unwrap_or_default()
-    }
-
     pub(crate) fn shared(&self, id: FileId) -> Option<&Arc<Content>> {
         self.files.get(&id)
     }

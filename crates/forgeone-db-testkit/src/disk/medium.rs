@@ -49,6 +49,9 @@ pub(crate) enum Operation {
     SyncDirectory(PathBuf),
     /// Durable at once: whoever makes a directory syncs its parent.
     MakeDirectory(PathBuf),
+    /// A sync that a bad disk only pretended to do.
+    #[cfg(test)]
+    Nothing,
 }
 
 /// What is durable, and what is on its way to it, in the order in which it was done.
@@ -57,16 +60,23 @@ pub(crate) struct Medium {
     durable: Image,
     /// Each with the number of its operation.
     pending: Vec<(usize, Change)>,
+    /// How often something became durable.
+    settled: usize,
 }
 
 impl Medium {
     /// A disk on which everything is durable.
     pub(crate) fn holding(image: Image) -> Self {
-        Self { durable: image, pending: Vec::new() }
+        Self { durable: image, ..Self::default() }
     }
 
     pub(crate) fn durable(&self) -> &Image {
         &self.durable
+    }
+
+    /// How often something became durable: as long as it stays the same, so does that.
+    pub(crate) fn settled(&self) -> usize {
+        self.settled
     }
 
     pub(crate) fn pending(&self) -> &[(usize, Change)] {
@@ -84,10 +94,15 @@ impl Medium {
             Operation::Lose(file) => {
                 self.pending.retain(|(_, change)| change.file() != Some(*file));
             }
+            #[cfg(test)]
+            Operation::Nothing => {}
             Operation::SyncDirectory(path) => {
                 self.settle(|change| change.directory() == Some(path))?;
             }
-            Operation::MakeDirectory(path) => self.durable.make_directory(path),
+            Operation::MakeDirectory(path) => {
+                self.durable.make_directory(path);
+                self.settled += 1;
+            }
         }
         Ok(())
     }
@@ -97,6 +112,7 @@ impl Medium {
         for (number, change) in pending {
             if synced(&change) {
                 self.durable.apply(&change)?;
+                self.settled += 1;
             } else {
                 self.pending.push((number, change));
             }
