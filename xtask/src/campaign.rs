@@ -6,6 +6,8 @@ use std::path::Path;
 pub(crate) const SUITES: &[(&str, &str)] = &[
     ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
     ("bytes", "no byte of a store's files can be bent without a right answer or an error"),
+    ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
+    ("double-crash", "the same, with a second power loss while the store recovers"),
 ];
 
 /// Whether `name` is a suite.

@@ -22,6 +22,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// After so many failures a campaign stops: more of the same say nothing new.
 const FAILURES_MAX: usize = 5;
 
+/// After so many cases a campaign must have come across everything that it is there for.
+const CASES_COVERING: u64 = 48;
+
 /// What a case counted, by name: images, operations, faults that hit.
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
 
@@ -43,6 +46,11 @@ pub(crate) trait Suite: Sync {
     /// memory is a failure with a number, and not the end of the campaign.
     fn is_isolated(&self) -> bool {
         false
+    }
+
+    /// What a campaign must have counted at least once if it did as much as it was asked to.
+    fn must_count(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// Runs one case, which `random` determines.
@@ -286,10 +294,22 @@ impl<'a, S: Suite> Campaign<'a, S> {
             self.arguments.seed,
             summary(&progress.state)
         );
-        match progress.error.take() {
-            Some(error) => Err(error),
-            None => Ok(progress.state.failures.is_empty()),
+        if let Some(error) = progress.error.take() {
+            return Err(error);
         }
+        let missing = self.missing(&progress.state);
+        if !missing.is_empty() {
+            eprintln!("{}: this never happened: {}", self.suite.name(), missing.join(", "));
+        }
+        Ok(progress.state.failures.is_empty() && missing.is_empty())
+    }
+
+    /// What a campaign of this size must have come across, and did not.
+    fn missing(&self, state: &State) -> Vec<&'static str> {
+        let mut missing = self.suite.must_count();
+        let small = state.counts.get("cases").copied().unwrap_or(0) < CASES_COVERING;
+        missing.retain(|name| !small && state.counts.get(*name).is_none_or(|count| *count == 0));
+        missing
     }
 }
 

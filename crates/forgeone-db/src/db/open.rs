@@ -87,7 +87,7 @@ async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
     check_options(options)?;
     let ground = match &options.place {
         StorePlace::Directory(path) => {
-            let directory = open_directory(path, options.mode)?;
+            let directory = open_directory(path, options)?;
             ground_in_directory(directory, options).await?
         }
         StorePlace::Engine(engine) => {
@@ -111,12 +111,13 @@ fn check_options(options: &StoreOptions) -> Result<()> {
     }
 }
 
-fn open_directory(path: &std::path::Path, mode: OpenMode) -> Result<StoreDirectory> {
-    match (StoreDirectory::inspect(path)?, mode) {
+fn open_directory(path: &std::path::Path, options: &StoreOptions) -> Result<StoreDirectory> {
+    let disk = Arc::clone(&options.disk);
+    match (StoreDirectory::inspect_on(&*disk, path)?, options.mode) {
         (DirectoryState::Store, _) | (_, OpenMode::Open | OpenMode::Read) => {
-            StoreDirectory::open(path)
+            StoreDirectory::open_on(disk, path)
         }
-        (_, OpenMode::OpenOrCreate | OpenMode::Create) => StoreDirectory::create(path),
+        (_, OpenMode::OpenOrCreate | OpenMode::Create) => StoreDirectory::create_on(disk, path),
     }
 }
 
