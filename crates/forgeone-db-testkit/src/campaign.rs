@@ -31,6 +31,12 @@ pub(crate) trait Suite: Sync {
     /// `--size` is compared with its sum.
     fn measure(&self) -> &'static str;
 
+    /// What a campaign of at least so many must have counted, each at least once: a suite that
+    /// does not come to where it looks for mistakes finds none.
+    fn reaches(&self) -> (u64, &'static [&'static str]) {
+        (0, &[])
+    }
+
     /// Runs one case, which `random` determines.
     ///
     /// # Errors
@@ -232,6 +238,17 @@ impl<'a, S: Suite> Campaign<'a, S> {
         }
     }
 
+    fn is_covered(&self, state: &State) -> bool {
+        let (from, names) = self.suite.reaches();
+        let missed = |name: &&&str| state.counts.get(**name).is_none_or(|count| *count == 0);
+        let missed: Vec<_> = names.iter().filter(missed).collect();
+        let is_covered = self.measured(state) < from || missed.is_empty();
+        if !is_covered {
+            println!("{}: FAILED: never reached: {missed:?}", self.suite.name());
+        }
+        is_covered
+    }
+
     fn end(self) -> io::Result<bool> {
         let mut progress = self.progress();
         self.save(&mut progress);
@@ -243,7 +260,7 @@ impl<'a, S: Suite> Campaign<'a, S> {
         );
         match progress.error.take() {
             Some(error) => Err(error),
-            None => Ok(progress.state.failures.is_empty()),
+            None => Ok(progress.state.failures.is_empty() && self.is_covered(&progress.state)),
         }
     }
 }

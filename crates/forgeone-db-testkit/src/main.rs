@@ -7,12 +7,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
 mod campaign;
+mod process;
 mod random;
 mod suites;
 
 use campaign::Arguments;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use suites::kill::{Kill, KillArguments};
 
 /// Tries to lose, bend or break what a store holds.
 #[derive(Debug, Parser)]
@@ -27,11 +29,20 @@ struct Cli {
 enum Suites {
     /// Concurrent appends are dense, in order, and found by whoever reads.
     Appends(Arguments),
+    /// What was acknowledged survives `kill -9` at any moment.
+    Kill(KillArguments),
+    /// What the other suites kill.
+    #[command(hide = true)]
+    Worker(process::WorkerArguments),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().suite {
         Suites::Appends(arguments) => campaign::run(&suites::appends::Appends, &arguments),
+        Suites::Kill(KillArguments { campaign, directory }) => {
+            campaign::run(&Kill { directory }, &campaign)
+        }
+        Suites::Worker(arguments) => return process::work(&arguments),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
