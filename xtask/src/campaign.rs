@@ -8,6 +8,7 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("bytes", "no byte of a store's files can be bent without a right answer or an error"),
     ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
     ("double-crash", "the same, with a second power loss while the store recovers"),
+    ("kill", "what was acknowledged survives kill -9 at any moment"),
 ];
 
 /// Whether `name` is a suite.

@@ -53,6 +53,12 @@ pub(crate) trait Suite: Sync {
         Vec::new()
     }
 
+    /// What a campaign of at least so many must have counted, each at least once: a suite that
+    /// does not come to where it looks for mistakes finds none.
+    fn reaches(&self) -> (u64, &'static [&'static str]) {
+        (0, &[])
+    }
+
     /// Runs one case, which `random` determines.
     ///
     /// # Errors
@@ -285,6 +291,17 @@ impl<'a, S: Suite> Campaign<'a, S> {
         }
     }
 
+    fn is_covered(&self, state: &State) -> bool {
+        let (from, names) = self.suite.reaches();
+        let missed = |name: &&&str| state.counts.get(**name).is_none_or(|count| *count == 0);
+        let missed: Vec<_> = names.iter().filter(missed).collect();
+        let is_covered = self.measured(state) < from || missed.is_empty();
+        if !is_covered {
+            println!("{}: FAILED: never reached: {missed:?}", self.suite.name());
+        }
+        is_covered
+    }
+
     fn end(self) -> io::Result<bool> {
         let mut progress = self.progress();
         self.save(&mut progress);
@@ -301,7 +318,8 @@ impl<'a, S: Suite> Campaign<'a, S> {
         if !missing.is_empty() {
             eprintln!("{}: this never happened: {}", self.suite.name(), missing.join(", "));
         }
-        Ok(progress.state.failures.is_empty() && missing.is_empty())
+        let covered = missing.is_empty() && self.is_covered(&progress.state);
+        Ok(progress.state.failures.is_empty() && covered)
     }
 
     /// What a campaign of this size must have come across, and did not.

@@ -10,6 +10,7 @@ mod campaign;
 #[expect(unused, reason = "faults and bent images have no suite yet")]
 mod disk;
 mod life;
+mod process;
 mod random;
 mod seeded;
 mod specimen;
@@ -18,6 +19,7 @@ mod suites;
 use campaign::Arguments;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use suites::kill::{Kill, KillArguments};
 
 /// Tries to lose, bend or break what a store holds.
 #[derive(Debug, Parser)]
@@ -38,6 +40,11 @@ enum Suites {
     Crash(Arguments),
     /// The same, with a second power loss while the store recovers from the first.
     DoubleCrash(Arguments),
+    /// What was acknowledged survives `kill -9` at any moment.
+    Kill(KillArguments),
+    /// What the other suites kill.
+    #[command(hide = true)]
+    Worker(process::WorkerArguments),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +55,10 @@ fn main() -> ExitCode {
         Suites::DoubleCrash(arguments) => {
             campaign::run(&suites::crash::DoubleCrash::default(), &arguments)
         }
+        Suites::Kill(KillArguments { campaign, directory }) => {
+            campaign::run(&Kill { directory }, &campaign)
+        }
+        Suites::Worker(arguments) => return process::work(&arguments),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,
