@@ -3,8 +3,10 @@
 use std::path::Path;
 
 /// The suites of `forgeone-db-testkit`, and what each shows.
-pub(crate) const SUITES: &[(&str, &str)] =
-    &[("appends", "concurrent appends are dense, in order, and found by whoever reads")];
+pub(crate) const SUITES: &[(&str, &str)] = &[
+    ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
+    ("memory", "a store under every load at once takes no more memory than it may"),
+];
 
 /// Whether `name` is a suite.
 pub(crate) fn is_suite(name: &str) -> bool {

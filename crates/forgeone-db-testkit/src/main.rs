@@ -27,11 +27,20 @@ struct Cli {
 enum Suites {
     /// Concurrent appends are dense, in order, and found by whoever reads.
     Appends(Arguments),
+    /// A store under every load at once takes no more memory than it may.
+    Memory(Arguments),
+    /// The process that `memory` measures.
+    #[command(hide = true)]
+    MemoryLoad(suites::memory::Load),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().suite {
         Suites::Appends(arguments) => campaign::run(&suites::appends::Appends, &arguments),
+        Suites::Memory(arguments) => campaign::run(&suites::memory::Memory, &arguments),
+        Suites::MemoryLoad(arguments) => {
+            suites::memory::load(&arguments).map(|()| true).map_err(std::io::Error::other)
+        }
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,3 +1,4 @@
 //! The suites, one module each.
 
 pub(crate) mod appends;
+pub(crate) mod memory;

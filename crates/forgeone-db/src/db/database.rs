@@ -66,7 +66,8 @@ impl Database {
     /// # Errors
     /// `NotFound` where there is no store and none is to be created; `AlreadyExists` in mode
     /// `Create`, or for a directory with other content; `WrongKey` for a wrong, missing or
-    /// tampered key; `Invalid` for a key where none is needed; `InUse` while another process
+    /// tampered key; `Invalid` for a key where none is needed, and for
+    /// too little memory; `InUse` while another process
     /// writes; `Corrupt` when something is damaged, missing or older than something else has seen
     /// it; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
     /// can give.

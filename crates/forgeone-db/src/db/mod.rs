@@ -8,6 +8,7 @@ mod create;
 mod database;
 mod key_work;
 mod keys;
+mod memory;
 mod open;
 mod quota;
 mod redb_logs;

@@ -3,6 +3,7 @@
 use super::check::{check_witnesses, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
 use super::key_work::{KeyWork, PendingKeyChange};
+use super::memory::MemorySplit;
 use super::sidecar::Sidecar;
 use super::stack::build_engine;
 use crate::codec::corrupt;
@@ -16,7 +17,8 @@ use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
     Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
-    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal, write_settings,
+    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal_due,
+    write_settings,
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
@@ -83,6 +85,7 @@ pub(super) async fn open(options: StoreOptions) -> Result<Core> {
 /// Finds the ground and builds the engine on it.
 async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
     check_options(options)?;
+    let memory = MemorySplit::new(options.memory_max)?;
     let ground = match &options.place {
         StorePlace::Directory(path) => {
             let directory = open_directory(path, options.mode)?;
@@ -94,9 +97,9 @@ async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
             Ground { sidecar, keyring, lock: None, directory: None }
         }
     };
-    let (engine, redb) = build_engine(options, ground.lock, ground.directory)?;
+    let (engine, redb) = build_engine(options, &memory, ground.lock, ground.directory)?;
     let keys = Arc::new(KeyStore::new(ground.keyring, Arc::clone(&options.environment)));
-    Ok(Opening { options, sidecar: ground.sidecar, keys, engine, redb })
+    Ok(Opening { options, memory, sidecar: ground.sidecar, keys, engine, redb })
 }
 
 fn check_options(options: &StoreOptions) -> Result<()> {
@@ -175,6 +178,7 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
 
 struct Opening<'a> {
     options: &'a StoreOptions,
+    memory: MemorySplit,
     sidecar: Sidecar,
     keys: Arc<KeyStore>,
     engine: Arc<dyn Engine>,
@@ -224,13 +228,18 @@ impl Opening<'_> {
             Arc::clone(&self.engine),
             Arc::clone(&self.options.environment),
             PlaceIds::new(settings.id_key.clone(), lineage.epoch),
-            self.options.max_size_bytes.unwrap_or(settings.max_size_bytes),
+            (self.options.max_size_bytes.unwrap_or(settings.max_size_bytes), self.memory.limits),
             self.options.mode == OpenMode::Read,
         ))
     }
 
     fn caches(&self) -> Caches {
-        Caches::new(usize::try_from(self.options.cache_bytes / 2).unwrap_or(usize::MAX))
+        Caches::new(self.memory.units, self.memory.sealing_batch)
+    }
+
+    fn seal_limits(&self) -> SealLimits {
+        let options = self.options;
+        SealLimits::new(options.tail_bytes, options.tail_records, self.memory.limits.tails)
     }
 
     async fn write(self) -> Result<Core> {
@@ -269,10 +278,8 @@ impl Opening<'_> {
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
         {
-            if writer.limits().reached(writer.shard()) {
-                // The sealer does not run yet, and a committer with a long tail waits for it.
-                seal(writer, &shared).await?;
-            }
+            // The sealer does not run yet, and a committer with a long tail waits for it.
+            seal_due(&writers, &shared);
             write_settings(writer, &settings).await?;
         }
         self.finish((shards, writers), shared, settings).await
@@ -293,7 +300,7 @@ impl Opening<'_> {
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
-        let writer = Writer::new(shard, Arc::new(log), &shared, SealLimits::default());
+        let writer = Writer::new(shard, Arc::new(log), &shared, self.seal_limits());
         let written = write_settings(&writer, &settings).await;
         writer.stop();
         written?;
@@ -333,10 +340,6 @@ impl Opening<'_> {
             shared.raise_stamp(loaded.head.stamp);
             shared.record_head(&loaded.head);
         }
-        let limits = SealLimits {
-            tail_bytes: self.options.tail_bytes,
-            tail_records: self.options.tail_records,
-        };
         for (shard, loaded) in opened {
             let context = shard.context().clone();
             shared.add_database(context.database.clone());
@@ -349,7 +352,9 @@ impl Opening<'_> {
                     log
                 }
             };
-            started.0.push(Writer::new(shard, Arc::new(log), shared, limits));
+            let writer = Writer::new(shard, Arc::new(log), shared, self.seal_limits());
+            writer.note_memory();
+            started.0.push(writer);
         }
         Ok(())
     }
