@@ -9,6 +9,7 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
     ("double-crash", "the same, with a second power loss while the store recovers"),
     ("kill", "what was acknowledged survives kill -9 at any moment"),
+    ("memory", "a store under every load at once takes no more memory than it may"),
 ];
 
 /// Whether `name` is a suite.

@@ -45,6 +45,11 @@ enum Suites {
     /// What the other suites kill.
     #[command(hide = true)]
     Worker(process::WorkerArguments),
+    /// A store under every load at once takes no more memory than it may.
+    Memory(Arguments),
+    /// The process that `memory` measures.
+    #[command(hide = true)]
+    MemoryLoad(suites::memory::Load),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +64,10 @@ fn main() -> ExitCode {
             campaign::run(&Kill { directory }, &campaign)
         }
         Suites::Worker(arguments) => return process::work(&arguments),
+        Suites::Memory(arguments) => campaign::run(&suites::memory::Memory, &arguments),
+        Suites::MemoryLoad(arguments) => {
+            suites::memory::load(&arguments).map(|()| true).map_err(std::io::Error::other)
+        }
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What an open store may take in memory unless its options say otherwise.
+const MEMORY_DEFAULT: u64 = 512 << 20;
+
 /// The options of the specification: enough to open or create a store in a directory. Everything
 /// else is set through [`StoreOptions`].
 #[derive(Clone)]
@@ -68,7 +71,7 @@ pub struct StoreOptions {
     pub(crate) kdf: KdfParams,
     pub(crate) max_size_bytes: Option<u64>,
     pub(crate) shard_count: Option<u32>,
-    pub(crate) cache_bytes: u64,
+    pub(crate) memory_max: u64,
     pub(crate) lock_wait: Duration,
     pub(crate) durability: Durability,
     pub(crate) read_threads: usize,
@@ -101,7 +104,7 @@ impl StoreOptions {
             kdf: KdfParams::DEFAULT,
             max_size_bytes: None,
             shard_count: None,
-            cache_bytes: 32 << 20,
+            memory_max: MEMORY_DEFAULT,
             lock_wait: Duration::ZERO,
             durability: Durability::Sync,
             read_threads: 4,
@@ -150,11 +153,21 @@ impl StoreOptions {
         self
     }
 
-    /// Bytes of all caches together: the engine's pages, opened units and indexes. At least 8 MiB
-    /// is used. Default: 32 MiB.
+    /// Bytes of memory that the open store takes at most, beside the program around it. Writers wait
+    /// rather than exceed it. Default: 512 MiB. Opening with less than 48 MiB is `Invalid`.
+    ///
+    /// 36 MiB are for threads and what the allocator keeps for them. Of 32 parts of the rest, the engine's pages get 2, opened units and index pages 2, requests that wait or
+    /// are being committed 5, records and index entries that are not sealed yet 12, sealing 2,
+    /// searches 4; 5 are left to manifests and what the allocator cannot use.
+    ///
+    /// # Limits
+    /// Not in it: what is handed to the caller; one request, record or state value that exceeds its
+    /// share by itself, which is held whole, one such request at a time; what a handle finds unsealed
+    /// when it is opened, left by one that was allowed more, until it is sealed; pages of at most
+    /// 1 MiB for each subscription.
     #[must_use]
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.cache_bytes = bytes.max(8 << 20);
+    pub fn memory_max(mut self, bytes: u64) -> Self {
+        self.memory_max = bytes;
         self
     }
 

@@ -41,7 +41,7 @@ impl Life {
             .mode(mode)
             .key(raw_key(key))
             .shard_count(SHARDS)
-            .cache_bytes(0)
+            .memory_max(48 << 20)
             .read_threads(1)
             // Nothing is sealed but by hand, so that a life is the same every time.
             .seal_at(usize::MAX / 8, u64::MAX / 8)

@@ -104,7 +104,7 @@ pub(crate) fn options(path: &Path, seed: u64) -> StoreOptions {
     StoreOptions::new(path)
         .key(Key::raw([7; 32]))
         .environment(Arc::new(Seeded::new(seed)))
-        .cache_bytes(8 << 20)
+        .memory_max(48 << 20)
 }
 
 /// An event of the specimen: some late, some with a marker, some with a payload that fills units.

@@ -4,3 +4,4 @@ pub(crate) mod appends;
 pub(crate) mod bytes;
 pub(crate) mod crash;
 pub(crate) mod kill;
+pub(crate) mod memory;

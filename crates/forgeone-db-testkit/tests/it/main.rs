@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests, helpers included")]
 
+mod memory;
+
 use std::process::Command;
 
 /// Runs a suite; it must pass. Gives what it printed.

@@ -66,9 +66,10 @@ impl Database {
     /// # Errors
     /// `NotFound` where there is no store and none is to be created; `AlreadyExists` in mode
     /// `Create`, or for a directory with other content; `WrongKey` for a wrong, missing or
-    /// tampered key; `Invalid` for a key where none is needed; `InUse` while another process
-    /// writes; `Corrupt` when keyring or system database are damaged, missing or older than
-    /// something else has seen them; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
+    /// tampered key; `Invalid` for a key where none is needed, and for too little memory; `InUse`
+    /// while another process writes; `Corrupt` when keyring or system database are damaged, missing
+    /// or older than something else has seen them; `UpgradeRequired` for a newer format;
+    /// `Unsupported` for more durability than the engine
     /// can give.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;

@@ -8,6 +8,7 @@ mod create;
 mod database;
 mod key_work;
 mod keys;
+mod memory;
 mod open;
 mod quota;
 mod redb_logs;
@@ -16,6 +17,7 @@ mod redb_system;
 mod sidecar;
 mod stack;
 mod stats;
+mod unopened;
 mod verify;
 
 pub use compact::{CompactProgress, CompactReport, CompactedDatabase};

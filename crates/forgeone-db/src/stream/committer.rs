@@ -5,6 +5,7 @@ use super::change::{Change, encode_changes};
 use super::directory::Topic;
 use super::families::{SUBJECT_STATE, id_key, parse_sequence};
 use super::group::{Draft, Group};
+use super::memory::Permit;
 use super::queue::Queue;
 use super::record::{Record, RecordBatch};
 use super::sealer::{SealLimits, SealState};
@@ -24,7 +25,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Raw bytes that one group takes together, unless one request alone is larger.
+/// Raw bytes that one group takes together, unless one request alone is larger; half of what all
+/// requests may take, where that is less.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Raw bytes of the largest request.
 pub(crate) const REQUEST_BYTES_MAX: usize = 32 << 20;
@@ -61,6 +63,14 @@ impl Request {
             Self::Transact(transaction) => transaction.bytes(),
         }
     }
+
+    /// About how many bytes it takes in memory.
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Append(entries, _) => self.bytes() + entries.len() * size_of::<Entry>(),
+            Self::Transact(_) => self.bytes(),
+        }
+    }
 }
 
 /// A request that was decided, for its answer.
@@ -94,7 +104,7 @@ pub(crate) struct Writer {
     shard: Arc<Shard>,
     log: Arc<CommitLog>,
     shared: Arc<Shared>,
-    queue: Queue<Request>,
+    queue: Queue<(Request, Permit)>,
     limits: SealLimits,
     poisoned: AtomicBool,
     /// What poisoned it first.
@@ -244,8 +254,9 @@ impl Writer {
     ) -> Result<T> {
         // Before the request is queued: what is queued is always taken.
         self.ensure_thread()?;
-        let bytes = request.bytes();
-        self.queue.push(request, bytes).await?;
+        let bytes = request.memory_bytes();
+        let permit = self.shared.memory.requests.enter(bytes).await;
+        self.queue.push((request, permit), bytes)?;
         answer.await.unwrap_or_else(|_| Err(self.poisoned().with_outcome(Outcome::Unknown)))
     }
 
@@ -276,7 +287,8 @@ impl Writer {
     }
 
     fn run(&self) {
-        while let Some(requests) = self.queue.take(GROUP_BYTES_MAX) {
+        let bytes_max = GROUP_BYTES_MAX.min(self.shared.memory.requests.bytes_max() / 2);
+        while let Some(requests) = self.queue.take(bytes_max) {
             let group = AssertUnwindSafe(|| run_blocking(self.commit_group(requests)));
             if catch_unwind(group).is_err() {
                 // The replies were dropped, which tells every member that its outcome is unknown.
@@ -285,7 +297,9 @@ impl Writer {
         }
     }
 
-    async fn commit_group(&self, requests: Vec<Request>) {
+    async fn commit_group(&self, requests: Vec<(Request, Permit)>) {
+        // What they hold counts until they are answered.
+        let (requests, _permits): (Vec<Request>, Vec<Permit>) = requests.into_iter().unzip();
         let mut group = Group::default();
         let mut decided = Vec::with_capacity(requests.len());
         let ready = self.ready(&requests).await;
@@ -417,10 +431,17 @@ impl Writer {
             return Err(error.with_outcome(Outcome::Unknown));
         }
         self.shared.commits.notify();
-        if self.limits.reached(&self.shard) {
+        self.note_memory();
+        if self.limits.reached(&self.shard) || self.shared.memory.tails.is_due() {
             self.shared.seal.notify();
         }
         Ok(())
+    }
+
+    /// Counts what the database holds unsealed.
+    pub(crate) fn note_memory(&self) {
+        let bytes = self.shard.unsealed_bytes();
+        self.shared.memory.tails.set(&self.shard.context().database, bytes);
     }
 
     fn section(&self, draft: &Draft) -> Result<SectionDraft> {

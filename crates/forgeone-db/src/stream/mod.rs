@@ -12,6 +12,7 @@ mod following;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod group;
+mod memory;
 mod notify;
 mod place_id;
 mod query;
@@ -43,13 +44,14 @@ pub(crate) use families::{
 };
 pub(crate) use follower::follow;
 pub(crate) use following::{AtTheEnd, Following};
+pub(crate) use memory::MemoryLimits;
 pub(crate) use place_id::{IdKey, PlaceIds};
 pub(crate) use query::{Found, RecordFilter};
 pub(crate) use record::{Record, RecordBatch};
 pub(crate) use results::{Results, Search};
 pub(crate) use sealer::{
     IfAbsent, Remaining, SealLimits, amend, drop_shredded_entries, give_up, rewrite_older,
-    run_sealer, seal, tidy_up,
+    run_sealer, seal, seal_due, tidy_up,
 };
 pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};

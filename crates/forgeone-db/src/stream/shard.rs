@@ -29,12 +29,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLo
 pub(crate) struct Caches {
     pub(crate) segments: Arc<SegmentCache>,
     pub(crate) pages: Arc<UnitCache>,
+    /// Bytes that are put together for one commit of sealed data.
+    pub(crate) sealing_batch: usize,
 }
 
 impl Caches {
     /// Caches that together hold about `bytes_max`.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize, sealing_batch: usize) -> Self {
         Self {
+            sealing_batch,
             segments: Arc::new(SegmentCache::new(bytes_max / 2)),
             pages: Arc::new(Cache::new(bytes_max / 2)),
         }
@@ -195,6 +198,14 @@ pub(crate) fn pinned(manifest: &Manifest, family: FamilyId) -> Memtable {
     memtable
 }
 
+/// About what all entries take in memory.
+pub(crate) fn memtable_bytes(memtables: &Memtables) -> usize {
+    let bytes = |memtable: &Arc<RwLock<Memtable>>| {
+        memtable.read().unwrap_or_else(PoisonError::into_inner).bytes()
+    };
+    memtables.values().map(bytes).sum()
+}
+
 pub(crate) fn fresh_memtables(layout: &Layout) -> Memtables {
     layout.families().iter().map(|family| (family.id, Arc::default())).collect()
 }
@@ -227,6 +238,7 @@ impl Shard {
             lineage: context.lineage,
             environment: Arc::clone(&context.environment),
             units: Arc::clone(&caches.pages),
+            batch_bytes: caches.sealing_batch,
         };
         let state = RwLock::new(State::empty(context.database.as_str(), &layout));
         Self {
@@ -282,6 +294,13 @@ impl Shard {
 
     pub(crate) const fn index_context(&self) -> &IndexContext {
         &self.index
+    }
+
+    /// About what everything that is not sealed takes in memory.
+    pub(crate) fn unsealed_bytes(&self) -> usize {
+        let state = self.state();
+        let frozen = state.frozen.as_ref().map_or(0, memtable_bytes);
+        state.tail.bytes() + memtable_bytes(&state.active) + frozen
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {

@@ -283,7 +283,7 @@ impl Streams {
     /// Starts a query over the topics that match now.
     pub(crate) async fn query(&self, pattern: &TopicPattern, spec: QuerySpec) -> Result<Query> {
         let topics = self.reading(|| self.matching(pattern)).await?;
-        Ok(Query::new(topics, spec))
+        Ok(Query::new(topics, spec, &self.shared.memory.searches))
     }
 
     /// The topics that match, by name, with what is known of each.

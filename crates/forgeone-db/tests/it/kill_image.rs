@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn ask(path: &Path) -> Result<usize, Error> {
-    let store = RedbManager::open(options(path).mode(OpenMode::Open).cache_bytes(8 << 20))?;
+    let store = RedbManager::open(options(path).mode(OpenMode::Open).memory_max(64 << 20))?;
     let found = store.query_events(EventQuery::default())?.collect::<Result<Vec<_>, _>>();
     drop(store);
     Ok(found?.len())
