@@ -6,6 +6,7 @@ use std::path::Path;
 pub(crate) const SUITES: &[(&str, &str)] = &[
     ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
     ("bytes", "no byte of a store's files can be bent without a right answer or an error"),
+    ("ciphertext", "authentic bytes in the wrong place are noticed"),
     ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
     ("double-crash", "the same, with a second power loss while the store recovers"),
     ("kill", "what was acknowledged survives kill -9 at any moment"),

@@ -36,6 +36,8 @@ enum Suites {
     Appends(Arguments),
     /// No byte of a store's files can be bent without a right answer or an error.
     Bytes(suites::bytes::BytesArguments),
+    /// Authentic bytes in the wrong place are noticed.
+    Ciphertext(Arguments),
     /// After a power loss at any operation of the disk, what was acknowledged is there.
     Crash(Arguments),
     /// The same, with a second power loss while the store recovers from the first.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().suite {
         Suites::Appends(arguments) => campaign::run(&suites::appends::Appends, &arguments),
         Suites::Bytes(arguments) => suites::bytes::run(arguments),
+        Suites::Ciphertext(arguments) => suites::ciphertext::run(&arguments),
         Suites::Crash(arguments) => campaign::run(&suites::crash::Crash, &arguments),
         Suites::DoubleCrash(arguments) => {
             campaign::run(&suites::crash::DoubleCrash::default(), &arguments)

@@ -132,7 +132,12 @@ fn line(topic: &str, number: u64, random: &mut Random) -> NewLogEntry {
     NewLogEntry::new(topic, time, severity, text)
 }
 
-fn fill(store: &RedbManager, random: &mut Random, numbers: std::ops::Range<u64>) -> Result<()> {
+/// Stores everything there is of these numbers.
+pub(crate) fn fill(
+    store: &RedbManager,
+    random: &mut Random,
+    numbers: std::ops::Range<u64>,
+) -> Result<()> {
     for number in numbers {
         for topic in EVENT_TOPICS {
             store.store_event(&event(topic, number, random))?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod appends;
 pub(crate) mod bytes;
+pub(crate) mod ciphertext;
 pub(crate) mod crash;
 pub(crate) mod kill;
 pub(crate) mod memory;
