@@ -49,7 +49,7 @@ fn a_sync_that_is_skipped_is_found() {
         let mut counts = Counts::new();
         let mut recording = Recording::make(&plan, &mut random, &mut counts).unwrap();
         recording.skip(skipped);
-        let limits = Limits { images: 8, thorough: u64::MAX };
+        let limits = Limits { images: 1000, each_moment: 1, thorough: u64::MAX };
         explore(&recording, limits, &mut random, &mut counts).unwrap_err();
     }
 }
