@@ -7,6 +7,7 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
     ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
     ("double-crash", "the same, with a second power loss while the store recovers"),
+    ("faults", "every operation of the disk fails once in every way, and no call breaks its word"),
 ];
 
 /// Whether `name` is a suite.

@@ -34,12 +34,15 @@ enum Suites {
     Crash(Arguments),
     /// The same, with a second power loss while the store recovers from the first.
     DoubleCrash(Arguments),
+    /// Every operation of the disk fails once in every way; no call breaks its word.
+    Faults(Arguments),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().suite {
         Suites::Appends(arguments) => campaign::run(&suites::appends::Appends, &arguments),
         Suites::Crash(arguments) => campaign::run(&suites::crash::Crash, &arguments),
+        Suites::Faults(arguments) => campaign::run(&suites::faults::Faults, &arguments),
         Suites::DoubleCrash(arguments) => {
             campaign::run(&suites::crash::DoubleCrash::default(), &arguments)
         }

@@ -2,3 +2,4 @@
 
 pub(crate) mod appends;
 pub(crate) mod crash;
+pub(crate) mod faults;

@@ -56,9 +56,10 @@ impl Expected<'_> {
         keys.dedup();
         let mut opened = None;
         for key in keys {
-            let life = match self.creating {
-                true => Life::create(disk, self.shards, seed),
-                false => Life::open(disk, key, seed),
+            let life = if self.creating {
+                Life::create(disk, self.shards, seed)
+            } else {
+                Life::open(disk, key, seed)
             };
             match life {
                 Ok(_) if opened.is_some() => return Err("two keys open the store".into()),

@@ -25,7 +25,7 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn of(number: u64, random: &mut Random) -> Self {
         // Two shards of each kind cost nearly twice as much as one.
-        let shards = if number % 3 == 0 { 2 } else { 1 };
+        let shards = if number.is_multiple_of(3) { 2 } else { 1 };
         let mut kinds = |count| (0..count).map(|_| any_kind(random)).collect::<Vec<_>>();
         if number / SHORT % 4 == 3 {
             let before = kinds(4);
@@ -110,9 +110,10 @@ impl Recording {
             shards: plan.shards,
         };
         let disk = SimDisk::holding(base).logging();
-        let opened = match plan.creates {
-            true => Life::create(&disk, plan.shards, seed ^ 1),
-            false => Life::open(&disk, model.key, seed ^ 1),
+        let opened = if plan.creates {
+            Life::create(&disk, plan.shards, seed ^ 1)
+        } else {
+            Life::open(&disk, model.key, seed ^ 1)
         };
         let mut life = opened.map_err(|error| format!("opening failed: {error}"))?;
         recording.note(&disk, 0, model.clone(), "opening");
