@@ -11,6 +11,7 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("double-crash", "the same, with a second power loss while the store recovers"),
     ("kill", "what was acknowledged survives kill -9 at any moment"),
     ("memory", "a store under every load at once takes no more memory than it may"),
+    ("faults", "every operation of the disk fails once in every way, and no call breaks its word"),
 ];
 
 /// Whether `name` is a suite.

@@ -52,6 +52,8 @@ enum Suites {
     /// The process that `memory` measures.
     #[command(hide = true)]
     MemoryLoad(suites::memory::Load),
+    /// Every operation of the disk fails once in every way; no call breaks its word.
+    Faults(Arguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Suites::Bytes(arguments) => suites::bytes::run(arguments),
         Suites::Ciphertext(arguments) => suites::ciphertext::run(&arguments),
         Suites::Crash(arguments) => campaign::run(&suites::crash::Crash, &arguments),
+        Suites::Faults(arguments) => campaign::run(&suites::faults::Faults, &arguments),
         Suites::DoubleCrash(arguments) => {
             campaign::run(&suites::crash::DoubleCrash::default(), &arguments)
         }

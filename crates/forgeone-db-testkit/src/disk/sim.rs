@@ -130,6 +130,18 @@ impl SimDisk {
         self.lock().available_bytes = bytes;
     }
 
+    /// What is held in memory is forgotten: what failed syncs lost comes to light, and what is on its
+    /// way is kept.
+    pub(crate) fn drop_all_caches(&self) {
+        let mut state = self.lock();
+        let mut kept = state.medium.durable().clone();
+        for (_, change) in state.medium.pending() {
+            // It was applied before, when it was done.
+            drop(kept.apply(change));
+        }
+        state.seen = kept;
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

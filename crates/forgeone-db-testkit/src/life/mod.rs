@@ -14,12 +14,9 @@ pub(crate) use step::{Kind, Step, TOPICS, any_kind};
 
 use crate::disk::SimDisk;
 use forgeone_db::{
-    Error, KdfParams, Key, KeyRotation, OpenMode, RedbManager, SetOptions, TopicKind,
+    Error, KdfParams, Key, KeyRotation, OpenMode, RedbManager, SetOptions, StoreOptions, TopicKind,
 };
 use std::sync::Arc;
-
-/// Shards of each kind: enough for one of them to fail alone.
-pub(crate) const SHARDS: u32 = 2;
 
 /// A store on a simulated disk, and the key that opens it.
 #[derive(Debug)]
@@ -31,22 +28,21 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// Opens a store with the key of this number. `seed` decides times, nonces and ids.
+    /// Creates a store with so many shards of each kind. `seed` decides times, nonces and ids.
+    ///
+    /// # Errors
+    /// As creating fails.
+    pub(crate) fn create(disk: &SimDisk, shards: u32, seed: u64) -> Result<Self, Error> {
+        let options = options(disk, 0, seed).mode(OpenMode::OpenOrCreate).shard_count(shards);
+        Ok(Self { disk: disk.clone(), seed, key: 0, store: RedbManager::open(options)? })
+    }
+
+    /// Opens a store with the key of this number.
     ///
     /// # Errors
     /// As opening fails.
-    pub(crate) fn open(disk: &SimDisk, mode: OpenMode, key: u8, seed: u64) -> Result<Self, Error> {
-        let options = disk
-            .options()
-            .mode(mode)
-            .key(raw_key(key))
-            .shard_count(SHARDS)
-            .memory_max(48 << 20)
-            .read_threads(1)
-            // Nothing is sealed but by hand, so that a life is the same every time.
-            .seal_at(usize::MAX / 8, u64::MAX / 8)
-            .environment(Arc::new(SeededEnvironment::new(seed)));
-        let store = RedbManager::open(options)?;
+    pub(crate) fn open(disk: &SimDisk, key: u8, seed: u64) -> Result<Self, Error> {
+        let store = RedbManager::open(options(disk, key, seed))?;
         Ok(Self { disk: disk.clone(), seed, key, store })
     }
 
@@ -102,9 +98,19 @@ impl Life {
     fn reopen(&mut self) -> Result<(), Error> {
         self.store.close()?;
         self.seed += 1;
-        *self = Self::open(&self.disk, OpenMode::Open, self.key, self.seed)?;
+        *self = Self::open(&self.disk, self.key, self.seed)?;
         Ok(())
     }
+}
+
+fn options(disk: &SimDisk, key: u8, seed: u64) -> StoreOptions {
+    disk.options()
+        .key(raw_key(key))
+        .memory_max(48 << 20)
+        .read_threads(1)
+        // Nothing is sealed but by hand, so that a life is the same every time.
+        .seal_at(usize::MAX / 8, u64::MAX / 8)
+        .environment(Arc::new(SeededEnvironment::new(seed)))
 }
 
 fn raw_key(number: u8) -> Key {

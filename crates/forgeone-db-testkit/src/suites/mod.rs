@@ -6,3 +6,4 @@ pub(crate) mod ciphertext;
 pub(crate) mod crash;
 pub(crate) mod kill;
 pub(crate) mod memory;
+pub(crate) mod faults;

@@ -4,7 +4,7 @@ use super::explore::Crashed;
 use super::record::{Expected, Recording};
 use crate::disk::SimDisk;
 use crate::life::{Life, Model, Shown, Step, TOPICS};
-use forgeone_db::{ErrorKind, OpenMode, VerifyDepth};
+use forgeone_db::{ErrorKind, VerifyDepth};
 use futures::executor::block_on;
 
 /// Numbers of events that no life has: what shows that a store still works.
@@ -52,12 +52,16 @@ impl Expected<'_> {
 
     /// contract K4: the old or the new key, never neither and never both.
     fn open_with_its_key(&self, disk: &SimDisk, seed: u64) -> Result<Life, String> {
-        let mode = if self.creating { OpenMode::OpenOrCreate } else { OpenMode::Open };
         let mut keys: Vec<u8> = self.models.iter().map(|model| model.key).collect();
         keys.dedup();
         let mut opened = None;
         for key in keys {
-            match Life::open(disk, mode, key, seed) {
+            let life = if self.creating {
+                Life::create(disk, self.shards, seed)
+            } else {
+                Life::open(disk, key, seed)
+            };
+            match life {
                 Ok(_) if opened.is_some() => return Err("two keys open the store".into()),
                 Ok(life) => opened = Some(life),
                 Err(error) if error.kind() == ErrorKind::WrongKey => {}

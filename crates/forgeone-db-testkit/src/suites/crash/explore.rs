@@ -9,8 +9,11 @@ use std::collections::HashSet;
 /// How much of what is possible is tried.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Images for each moment; if more are possible, as many are drawn.
+    /// Images in all, about: each moment gets its share, and if more are possible there, as many are
+    /// drawn.
     pub(super) images: usize,
+    /// Images that each moment gets at least, however long the log is.
+    pub(super) each_moment: usize,
     /// One image of so many is looked at in every way there is.
     pub(super) thorough: u64,
 }
@@ -40,6 +43,7 @@ pub(super) fn explore(
     let (base, log) = recording.disk();
     let mut medium = Medium::holding(base.clone());
     let mut seen = HashSet::new();
+    let share = (limits.images / (log.len() + 1)).max(limits.each_moment);
     for done in 0..=log.len() {
         advance(&mut medium, done, log)?;
         if recording.is_acknowledgement(done) || medium.pending().is_empty() {
@@ -48,7 +52,9 @@ pub(super) fn explore(
         }
         let mut found = selections(medium.pending(), random);
         found.retain(|selection| seen.insert(arrived(&medium, selection)));
-        thin(&mut found, limits.images, random);
+        *counts.entry("moments").or_default() += 1;
+        *counts.entry("moments.complete").or_default() += u64::from(found.len() <= share);
+        thin(&mut found, share, random);
         for selection in found {
             let thorough = random.below(limits.thorough) == 0;
             let crashed = crash(&medium, done, thorough, &selection)?;

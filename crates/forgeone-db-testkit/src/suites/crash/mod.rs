@@ -17,8 +17,8 @@ use crate::random::Random;
 use explore::{Limits, explore};
 use record::{Plan, Recording};
 
-/// A recovery is explored with so many images for each of its moments.
-const RECOVERY_LIMITS: Limits = Limits { images: 8, thorough: 64 };
+const LIMITS: Limits = Limits { images: 4000, each_moment: 3, thorough: 32 };
+const RECOVERY_LIMITS: Limits = Limits { images: 600, each_moment: 1, thorough: 64 };
 
 /// One power loss.
 #[derive(Debug)]
@@ -41,8 +41,7 @@ impl Suite for Crash {
         let plan = Plan::of(number, &mut random);
         let mut counts = Counts::new();
         let recording = Recording::make(&plan, &mut random, &mut counts)?;
-        let limits = Limits { images: plan.images, thorough: 16 };
-        explore(&recording, limits, &mut random, &mut counts)?;
+        explore(&recording, LIMITS, &mut random, &mut counts)?;
         Ok(counts)
     }
 }

@@ -6,13 +6,9 @@ use crate::campaign::Counts;
 use crate::disk::{Image, Operation, SimDisk};
 use crate::life::{Kind, Life, Model, Step, TOPICS, any_kind};
 use crate::random::Random;
-use forgeone_db::OpenMode;
 
 /// Kinds of short cases: one for each kind of step, and the creation of a store.
 const SHORT: u64 = Kind::ALL.len() as u64 + 1;
-/// Images for each moment of a short case; more than there usually are.
-const SHORT_IMAGES: usize = 96;
-const LONG_IMAGES: usize = 3;
 
 /// What a case does, from its number: short lives in which every moment is explored, each with a
 /// kind of step that it is about, and every second round a long one.
@@ -23,27 +19,26 @@ pub(super) struct Plan {
     /// Done before the log begins.
     before: Vec<Kind>,
     steps: Vec<Kind>,
-    /// Images for each moment.
-    pub(super) images: usize,
+    shards: u32,
 }
 
 impl Plan {
     pub(super) fn of(number: u64, random: &mut Random) -> Self {
+        // Two shards of each kind cost nearly twice as much as one.
+        let shards = if number.is_multiple_of(3) { 2 } else { 1 };
         let mut kinds = |count| (0..count).map(|_| any_kind(random)).collect::<Vec<_>>();
-        let theme = usize::try_from(number % SHORT).unwrap_or(0);
         if number / SHORT % 4 == 3 {
             let before = kinds(4);
             let count = 5 + number % 36;
-            return Self { creates: false, before, steps: kinds(count), images: LONG_IMAGES };
+            return Self { creates: false, before, steps: kinds(count), shards };
         }
-        let Some(about) = Kind::ALL.get(theme) else {
-            let steps = kinds(1);
-            return Self { creates: true, before: Vec::new(), steps, images: SHORT_IMAGES };
+        let Some(about) = Kind::ALL.get(usize::try_from(number % SHORT).unwrap_or(0)) else {
+            return Self { creates: true, before: Vec::new(), steps: kinds(1), shards };
         };
         let before = kinds(3 + number % 5);
         let mut steps = kinds(number / SHORT % 3);
         steps.insert(0, *about);
-        Self { creates: false, before, steps, images: SHORT_IMAGES }
+        Self { creates: false, before, steps, shards }
     }
 }
 
@@ -64,6 +59,7 @@ pub(super) struct Recording {
     models: Vec<Vec<Model>>,
     names: Vec<String>,
     creates: bool,
+    shards: u32,
 }
 
 /// What may be found after a power loss at some moment.
@@ -73,6 +69,7 @@ pub(super) struct Expected<'a> {
     pub(super) models: Vec<&'a Model>,
     /// The store may not be there yet.
     pub(super) creating: bool,
+    pub(super) shards: u32,
     /// The call that was under way, or the last one.
     pub(super) call: &'a str,
 }
@@ -92,7 +89,8 @@ impl Recording {
         let mut number = 0;
         let mut model = Model::default();
         if !plan.creates {
-            let mut life = start(&disk, seed)?;
+            let mut life = Life::create(&disk, plan.shards, seed)
+                .map_err(|error| format!("creation failed: {error}"))?;
             let mut before = vec![Step::event(TOPICS[0], number)];
             number += 1;
             before.extend(plan.before.iter().map(|kind| Step::of(*kind, random, &mut number)));
@@ -109,11 +107,15 @@ impl Recording {
             models: vec![vec![model.clone()]],
             names: Vec::new(),
             creates: plan.creates,
+            shards: plan.shards,
         };
         let disk = SimDisk::holding(base).logging();
-        let mode = if plan.creates { OpenMode::Create } else { OpenMode::Open };
-        let mut life = Life::open(&disk, mode, model.key, seed ^ 1)
-            .map_err(|error| format!("opening failed: {error}"))?;
+        let opened = if plan.creates {
+            Life::create(&disk, plan.shards, seed ^ 1)
+        } else {
+            Life::open(&disk, model.key, seed ^ 1)
+        };
+        let mut life = opened.map_err(|error| format!("opening failed: {error}"))?;
         recording.note(&disk, 0, model.clone(), "opening");
         if plan.creates {
             *counts.entry("creations").or_default() += 1;
@@ -144,6 +146,7 @@ impl Recording {
             models: vec![expected.models.iter().copied().cloned().collect()],
             names: Vec::new(),
             creates: expected.creating,
+            shards: self.shards,
         };
         recovery.note(&disk, 0, model.clone(), "recovery");
         let step = Step::event(TOPICS[0], AFTER_RECOVERY);
@@ -183,6 +186,7 @@ impl Recording {
         Expected {
             models: self.models.iter().skip(acknowledged).take(count).flatten().collect(),
             creating: self.creates && acknowledged == 0,
+            shards: self.shards,
             call: self.names.get(acknowledged).or(self.names.last()).map_or("", String::as_str),
         }
     }
@@ -211,10 +215,6 @@ impl Recording {
             }
         }
     }
-}
-
-fn start(disk: &SimDisk, seed: u64) -> Result<Life, String> {
-    Life::open(disk, OpenMode::Create, 0, seed).map_err(|error| format!("creation failed: {error}"))
 }
 
 fn take(life: &mut Life, model: &Model, step: &Step) -> Result<Model, String> {

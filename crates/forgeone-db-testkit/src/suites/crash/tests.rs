@@ -21,7 +21,7 @@ fn run(suite: &impl Suite, cases: impl IntoIterator<Item = u64>) -> Counts {
 
 #[test]
 fn a_power_loss_takes_nothing_that_was_acknowledged() {
-    let counts = run(&Crash, [0, 11]);
+    let counts = run(&Crash, [11]);
     assert!(counts["images"] > 100, "{counts:?}");
     assert!(counts["images.torn"] > 10, "{counts:?}");
     assert_eq!(counts["creations"], 1, "{counts:?}");
@@ -35,7 +35,13 @@ fn a_power_loss_during_a_recovery_takes_nothing_either() {
 
 #[test]
 fn a_case_is_the_same_every_time() {
-    assert_eq!(run(&Crash, [11]), run(&Crash, [11]));
+    let log = || {
+        let mut random = Random::of_case(1, 4);
+        let plan = Plan::of(4, &mut random);
+        let recording = Recording::make(&plan, &mut random, &mut Counts::new()).unwrap();
+        format!("{:?}", recording.disk().1)
+    };
+    assert!(log() == log(), "the bytes that were written, or their order, are not the same");
 }
 
 /// Calibration: a disk that says that it has synced, and has not, loses what was acknowledged; an
@@ -49,7 +55,7 @@ fn a_sync_that_is_skipped_is_found() {
         let mut counts = Counts::new();
         let mut recording = Recording::make(&plan, &mut random, &mut counts).unwrap();
         recording.skip(skipped);
-        let limits = Limits { images: 8, thorough: u64::MAX };
+        let limits = Limits { images: 1000, each_moment: 1, thorough: u64::MAX };
         explore(&recording, limits, &mut random, &mut counts).unwrap_err();
     }
 }
