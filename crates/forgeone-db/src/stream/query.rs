@@ -277,6 +277,8 @@ struct TopicQuery {
     topic: Arc<Topic>,
     shard: Arc<Shard>,
     spec: Arc<QuerySpec>,
+    /// The oldest retained record when the query began: what was shredded before that is no gap.
+    first: u64,
     /// The newest record when the query began.
     upto: u64,
     on_time: OnTime,
@@ -306,10 +308,12 @@ struct OnTime {
 
 impl TopicQuery {
     fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>, upto: u64) -> Self {
+        let first = shard.first(topic.id);
         Self {
             topic,
             shard,
             spec,
+            first,
             upto,
             on_time: OnTime::default(),
             late: Late::Unopened,
@@ -354,7 +358,7 @@ impl TopicQuery {
             self.on_time.next = start?;
         }
         while let Some(sequence) = self.on_time.next {
-            if sequence <= self.spec.after || sequence > self.upto || sequence == 0 {
+            if sequence <= self.spec.after || sequence > self.upto || sequence < self.first {
                 self.on_time.next = None;
                 return Ok(None);
             }

@@ -4,9 +4,9 @@
 use crate::support::{event, key, options, time};
 use crate::system::ANY;
 use forgeone_db::{
-    ErrorKind, EventQuery, Flag, FlagState, KdfParams, Key, KeyRotation, LineEnd, LogQuery,
-    NewLogEntry, OpenMode, RedbManager, Severity, StartFrom, StoreKeys, StoreOptions,
-    StoredLogEntry, TopicKind, TopicPattern, VerifyDepth, WatchFrom,
+    ErrorKind, EventPriority, EventQuery, Flag, FlagState, KdfParams, Key, KeyRotation, LineEnd,
+    LogQuery, NewLogEntry, OpenMode, QueryOrder, RedbManager, Severity, StartFrom,
+    StoreKeys, StoreOptions, StoredLogEntry, TopicKind, TopicPattern, VerifyDepth, WatchFrom,
 };
 use futures::executor::block_on;
 use serde_json::json;
@@ -126,6 +126,27 @@ fn a_shredded_topic_is_gone_and_goes_on_with_the_next_number() {
 }
 
 /// The files of a store's directory whose name passes, with their content.
+/// A search newest first met the number below the first one, and took it for a gap.
+#[test]
+fn a_query_in_either_order_ends_where_the_shredded_records_begin() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbManager::open(small(&directory.path().join("store"))).unwrap();
+    fill(&store, 1..=20);
+    store.shred_topic(TopicKind::Events, "b").unwrap();
+    fill(&store, 21..=25);
+    for query in [EventQuery::default(), EventQuery::default().priority_min(EventPriority::Normal)]
+    {
+        let oldest_first = store.query_events(query.clone()).unwrap();
+        let newest_first = store.query_events(query.order(QueryOrder::NewestFirst)).unwrap();
+        let places = |found: forgeone_db::StoredEvent| (found.event.topic, found.seq);
+        let mut oldest_first: Vec<_> = oldest_first.map(|found| places(found.unwrap())).collect();
+        let newest_first: Vec<_> = newest_first.map(|found| places(found.unwrap())).collect();
+        assert!(oldest_first.iter().any(|(topic, seq)| topic == "b" && *seq == 5));
+        oldest_first.reverse();
+        assert_eq!(newest_first, oldest_first);
+    }
+}
+
 fn files(path: &Path, wanted: fn(&str) -> bool) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
     let wanted = entries.filter(|entry| wanted(entry.file_name().to_str().unwrap()));
