@@ -147,6 +147,29 @@ fn a_query_in_either_order_ends_where_the_shredded_records_begin() {
     }
 }
 
+/// Such a replay left out late records up to the end of the first unit, silently.
+#[test]
+fn a_replay_from_a_time_that_shredded_records_had_reached_begins_with_the_first_that_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbManager::open(small(&directory.path().join("store"))).unwrap();
+    let at = |number: u64, seconds: i64| {
+        let mut event = event("b", number);
+        event.timestamp = time(seconds);
+        event
+    };
+    store.store_event(&at(1, 1_000)).unwrap();
+    store.shred_topic(TopicKind::Events, "b").unwrap();
+    store.store_events(&[at(2, 400), at(3, 600), at(4, 500), at(5, 1_100)]).unwrap();
+    for _ in 0..2 {
+        for (from, wanted) in [(300, 2..=5), (550, 2..=5), (1_000, 2..=5), (1_050, 5..=5)] {
+            let start = StartFrom::Time(time(from));
+            let found = store.replay(&TopicPattern::all(), start).unwrap();
+            assert!(found.map(|found| found.unwrap().seq).eq(wanted), "from {from}");
+        }
+        store.seal().unwrap();
+    }
+}
+
 fn files(path: &Path, wanted: fn(&str) -> bool) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
     let wanted = entries.filter(|entry| wanted(entry.file_name().to_str().unwrap()));
