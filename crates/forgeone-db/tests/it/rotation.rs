@@ -5,7 +5,7 @@ use crate::support::{event, key, options, time};
 use crate::system::ANY;
 use forgeone_db::{
     ErrorKind, EventPriority, EventQuery, Flag, FlagState, KdfParams, Key, KeyRotation, LineEnd,
-    LogQuery, NewLogEntry, OpenMode, QueryOrder, RedbManager, Severity, StartFrom,
+    LogQuery, NewLogEntry, OpenMode, Outcome, QueryOrder, RedbManager, Severity, StartFrom,
     StoreKeys, StoreOptions, StoredLogEntry, TopicKind, TopicPattern, VerifyDepth, WatchFrom,
 };
 use futures::executor::block_on;
@@ -168,6 +168,25 @@ fn a_replay_from_a_time_that_shredded_records_had_reached_begins_with_the_first_
         }
         store.seal().unwrap();
     }
+}
+
+/// A change that fails half-way was said to be rejected, and was finished by the next opening.
+#[test]
+fn a_change_of_keys_that_fails_once_it_has_begun_has_an_unknown_outcome() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(small(&path)).unwrap();
+    fill(&store, 1..=20);
+    let in_the_way = ["keyring.0.new", "keyring.1.new"].map(|name| path.join(name));
+    in_the_way.iter().for_each(|name| fs::create_dir(name).unwrap());
+    let error = store.shred_topic(TopicKind::Events, "b").unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
+    drop(store.close());
+    in_the_way.iter().for_each(|name| fs::remove_dir(name).unwrap());
+    let store = RedbManager::open(small(&path)).unwrap();
+    block_on(store.database().finish_key_changes()).unwrap();
+    assert_eq!(store.topics(&TopicPattern::new("b").unwrap()).unwrap()[0].count, 0);
+    assert_sound(&store);
 }
 
 fn files(path: &Path, wanted: fn(&str) -> bool) -> Vec<(PathBuf, Vec<u8>)> {
