@@ -14,7 +14,7 @@ use crate::stream::{
     Directory, IfAbsent, Remaining, Shared, Shredding, TopicKind, Writer, amend,
     drop_shredded_entries, give_up, rewrite_older, seal,
 };
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::lock::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -94,6 +94,12 @@ pub struct Shredded {
     pub last_seq: u64,
 }
 
+/// The error of a change that was noted: whatever went wrong, the next opening goes on with it, so
+/// nobody can say that it will never be.
+fn begun(error: Error) -> Error {
+    error.with_outcome(Outcome::Unknown)
+}
+
 /// Is told from time to time how far a change of keys has come.
 pub(super) type OnKeyProgress<'a> = &'a mut (dyn FnMut(&KeyProgress) + Send);
 
@@ -170,7 +176,7 @@ impl KeyWork {
                 let store = keyring.lineage().store_id;
                 let tokens = CursorKey::derive(keyring.system_key(), &store)?;
                 let boundary = self.directory.begin_rekey(tokens.bytes()).await?;
-                self.finish_data(boundary, progress).await
+                self.finish_data(boundary, progress).await.map_err(begun)
             }
         }
     }
@@ -182,7 +188,7 @@ impl KeyWork {
         self.finish_destroying().await?;
         let at = self.environment().now();
         let shredding = self.directory.begin_shredding(kind, name, at).await?;
-        self.finish_shredding(&shredding).await
+        self.finish_shredding(&shredding).await.map_err(begun)
     }
 
     pub(super) async fn replace_slot(
@@ -240,7 +246,7 @@ impl KeyWork {
             self.finish_generation().await?;
         }
         self.put(self.keys.keyring().rotate(self.environment())?).await?;
-        self.finish_generation().await
+        self.finish_generation().await.map_err(begun)
     }
 
     async fn finish_generation(&self) -> Result<()> {

@@ -318,10 +318,14 @@ impl Streams {
     }
 
     /// The first sequence number at which a topic has reached `time`: the first record that is on
-    /// time and not before it. One beyond the newest if there is none.
+    /// time and not before it, or the oldest one if records that were given up had reached it. One
+    /// beyond the newest if there is none.
     pub(crate) async fn seek_time(&self, topic: &Topic, time: Timestamp) -> Result<u64> {
         let shard = self.shard(topic)?;
         self.reading(|| async move {
+            if shard.reached_before_floor(topic.id, time) {
+                return Ok(shard.first(topic.id));
+            }
             let sequence = shard.seek_time(topic.id, time).await?;
             if sequence > shard.last(topic.id) {
                 return Ok(sequence);
