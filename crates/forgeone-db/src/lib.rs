@@ -55,6 +55,7 @@ pub mod events;
 pub mod integrity;
 pub mod logs;
 pub mod model;
+pub mod recovery;
 pub mod redb;
 pub mod system;
 
@@ -91,6 +92,10 @@ pub use model::{
     StreamableEvent, TopicInfo, TopicPattern,
 };
 pub use options::{DbOptions, OpenMode, StoreOptions};
+pub use recovery::{
+    KeptRange, LostRange, RebuiltIndex, RepairPlan, RepairProgress, RepairReport, RepairStep,
+    SalvageDamage, SalvageProgress, SalvageReport, SalvagedTopic,
+};
 pub use stream::TopicKind;
 pub use system::{
     Flag, FlagReason, FlagResults, FlagState, FlagValue, FlagVariant, MetadataEntry,

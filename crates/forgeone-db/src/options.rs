@@ -147,6 +147,14 @@ impl StoreOptions {
         self
     }
 
+    /// The number of shards, unless one was given; a number beyond all limits is none.
+    pub(crate) fn shard_count_or(mut self, count: u32) -> Self {
+        if count < 1024 {
+            self.shard_count.get_or_insert(count.max(1));
+        }
+        self
+    }
+
     /// Bytes of all caches together: the engine's pages, opened units and indexes. At least 8 MiB
     /// is used. Default: 32 MiB.
     #[must_use]

@@ -7,6 +7,7 @@ mod block;
 mod commit_log;
 mod head;
 mod manifest;
+mod remains;
 mod topic_table;
 
 pub(crate) use block::{
