@@ -153,6 +153,14 @@ impl StoreOptions {
         self
     }
 
+    /// The number of shards, unless one was given; a number beyond all limits is none.
+    pub(crate) fn shard_count_or(mut self, count: u32) -> Self {
+        if count < 1024 {
+            self.shard_count.get_or_insert(count.max(1));
+        }
+        self
+    }
+
     /// Bytes of memory that the open store takes at most, beside the program around it. Writers wait
     /// rather than exceed it. Default: 512 MiB. Opening with less than 48 MiB is `Invalid`.
     ///

@@ -4,6 +4,6 @@ pub(crate) mod appends;
 pub(crate) mod bytes;
 pub(crate) mod ciphertext;
 pub(crate) mod crash;
+pub(crate) mod faults;
 pub(crate) mod kill;
 pub(crate) mod memory;
-pub(crate) mod faults;

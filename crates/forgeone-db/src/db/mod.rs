@@ -14,6 +14,8 @@ mod quota;
 mod redb_logs;
 mod redb_manager;
 mod redb_system;
+mod repair;
+mod salvage;
 mod sidecar;
 mod stack;
 mod stats;

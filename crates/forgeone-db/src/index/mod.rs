@@ -23,7 +23,7 @@ mod scan;
 mod view;
 
 pub(crate) use memtable::{Memtable, MemtableSource};
-pub(crate) use merge::{Tombstones, merge};
+pub(crate) use merge::{Keeps, Tombstones, merge};
 pub(crate) use run::Run;
 pub(crate) use run_cursor::{CachePolicy, RunCursor};
 #[cfg(test)]

@@ -111,10 +111,23 @@ pub(crate) struct Writer {
     poison_cause: Mutex<Option<String>>,
     seal_error: Mutex<Option<Error>>,
     seal_state: AsyncMutex<SealState>,
+    /// What is known of the index of ids.
+    ids: Mutex<IdsIndex>,
     /// Held while a group is sealed, committed and published, and while a manifest is installed
     /// that changes the keys or floors of topics. Taken after `seal_state`.
     rekeying: AsyncMutex<()>,
     thread: Mutex<Thread>,
+}
+
+/// Whether the index of ids is to be built anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum IdsIndex {
+    #[default]
+    Sound,
+    /// An append has found it damaged.
+    Wanted,
+    /// That was tried since the store was opened.
+    Tried,
 }
 
 /// The committer's thread.
@@ -145,6 +158,7 @@ impl Writer {
             poison_cause: Mutex::default(),
             seal_error: Mutex::default(),
             seal_state: AsyncMutex::default(),
+            ids: Mutex::default(),
             rekeying: AsyncMutex::default(),
             thread: Mutex::new(Thread::Idle),
         })
@@ -178,6 +192,25 @@ impl Writer {
 
     pub(crate) fn set_seal_error(&self, error: Option<Error>) {
         *self.seal_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Has the sealer build the index of ids anew, once.
+    fn want_rebuild(&self) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ids == IdsIndex::Sound {
+            *ids = IdsIndex::Wanted;
+            self.shared.seal.notify();
+        }
+    }
+
+    /// Whether the index of ids is to be built anew; asked by who does it.
+    pub(crate) fn take_wanted_rebuild(&self) -> bool {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = *ids == IdsIndex::Wanted;
+        if wanted {
+            *ids = IdsIndex::Tried;
+        }
+        wanted
     }
 
     /// Takes no more writes until the store is reopened.
@@ -353,9 +386,11 @@ impl Writer {
         if keys.is_empty() {
             return Ok(hits);
         }
-        let view = self.shard.family(self.shard.layout().ids()?).await?;
-        let found = view.index.get_many(&keys).await?;
-        drop(view);
+        let found = self.find_ids(&keys).await.inspect_err(|error| {
+            if error.kind() == ErrorKind::Corrupt {
+                self.want_rebuild();
+            }
+        })?;
         for (index, value) in places.into_iter().zip(found) {
             let Some((hit, entry)) = hits.get_mut(index).zip(entries.get(index)) else { continue };
             *hit = match value {
@@ -366,6 +401,11 @@ impl Writer {
             };
         }
         Ok(hits)
+    }
+
+    async fn find_ids(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        let view = self.shard.family(self.shard.layout().ids()?).await?;
+        view.index.get_many(keys).await
     }
 
     /// The record whose id follows from its place and is that of `entry`: what was read from this

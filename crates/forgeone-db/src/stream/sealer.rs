@@ -6,8 +6,10 @@
 
 mod garbage;
 mod pass;
+mod rebuild;
 mod rewrite;
 
+pub(crate) use rebuild::rebuild;
 pub(crate) use rewrite::{IfAbsent, Remaining, amend, drop_shredded_entries, rewrite_older};
 
 use super::committer::Writer;
@@ -297,6 +299,21 @@ fn unfreeze(shard: &Shard) {
     }
 }
 
+/// Builds the index of ids anew when appends have found it damaged.
+fn rebuild_wanted(writer: &Writer, shared: &Shared) {
+    if writer.is_poisoned() || !writer.take_wanted_rebuild() {
+        return;
+    }
+    let work = async {
+        let family = writer.shard().layout().ids()?.id;
+        rebuild(writer, shared, family, &mut |_| ()).await
+    };
+    // What it fails with is what appends of these ids go on to be told; `verify` names it.
+    if catch_unwind(AssertUnwindSafe(|| run_blocking(work))).is_err() {
+        writer.poison("a panic while an index was built anew");
+    }
+}
+
 /// The background task that seals whichever database has enough in its tail.
 pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
     loop {
@@ -304,6 +321,7 @@ pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
         if shared.stopping.load(Ordering::Acquire) {
             return;
         }
+        writers.iter().for_each(|writer| rebuild_wanted(writer, shared));
         seal_due(writers, shared);
         run_blocking(shared.seal.changed(seen));
     }

@@ -22,6 +22,7 @@ mod opening;
 mod quota;
 mod rotation;
 mod rotation_crash;
+mod salvage;
 mod stock;
 mod strict;
 mod support;
