@@ -187,8 +187,15 @@ impl KeyWork {
         // Not a replacement of data keys: damage that keeps it from ending must not keep this one.
         self.finish_destroying().await?;
         let at = self.environment().now();
-        let shredding = self.directory.begin_shredding(kind, name, at).await?;
-        self.finish_shredding(&shredding).await.map_err(begun)
+        let topic = self.directory.get(kind, name).await?;
+        let begun_at = self.directory.begin_shredding(kind, name, at).await;
+        if let (Err(error), Some(topic)) = (&begun_at, topic)
+            && error.outcome() == Outcome::Unknown
+        {
+            // If the note is there after all, the next opening goes by it.
+            self.writer_of(kind.code(), topic.shard)?.condemn(topic.id);
+        }
+        self.finish_shredding(&begun_at?).await.map_err(begun)
     }
 
     pub(super) async fn replace_slot(
@@ -352,19 +359,27 @@ impl KeyWork {
 
     /// Drops the records, unless that was done; gives the topic's database.
     async fn give_up(&self, shredding: &Shredding) -> Result<&Arc<Writer>> {
-        let place = self
-            .shards
-            .iter()
-            .find(|(kind, index, _)| kind.code() == shredding.kind && *index == shredding.shard);
-        let (_, _, writer) = place.ok_or_else(|| corrupt("a topic to shred has no shard"))?;
+        let writer = self.writer_of(shredding.kind, shredding.shard)?;
         let topics = &writer.shard().context().topics;
         let is_done = topics
             .keys_of(shredding.topic)
             .is_ok_and(|keys| keys.iter().all(|key| key.id().0 >= shredding.key));
         if !is_done {
-            let intro = self.directory.shredded_intro(shredding).await?;
-            give_up(writer, &self.shared, (intro, shredding.at())).await?;
+            // Appends go on beside it; what comes after it has failed would be gone one day.
+            let given_up = match self.directory.shredded_intro(shredding).await {
+                Ok(intro) => give_up(writer, &self.shared, (intro, shredding.at())).await,
+                Err(error) => Err(error),
+            };
+            given_up.inspect_err(|_| writer.condemn(shredding.topic))?;
         }
+        writer.pardon(shredding.topic);
+        Ok(writer)
+    }
+
+    fn writer_of(&self, kind: u8, shard: u32) -> Result<&Arc<Writer>> {
+        let place =
+            self.shards.iter().find(|(other, index, _)| other.code() == kind && *index == shard);
+        let (_, _, writer) = place.ok_or_else(|| corrupt("a topic to shred has no shard"))?;
         Ok(writer)
     }
 

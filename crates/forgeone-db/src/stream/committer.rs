@@ -20,6 +20,7 @@ use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,6 +111,9 @@ pub(crate) struct Writer {
     /// What poisoned it first.
     poison_cause: Mutex<Option<String>>,
     seal_error: Mutex<Option<Error>>,
+    /// Topics whose shredding has begun, or may have, and has not come to dropping their records: what
+    /// is appended to them now would go with those.
+    condemned: Mutex<BTreeSet<u64>>,
     seal_state: AsyncMutex<SealState>,
     /// What is known of the index of ids.
     ids: Mutex<IdsIndex>,
@@ -157,6 +161,7 @@ impl Writer {
             poisoned: AtomicBool::new(false),
             poison_cause: Mutex::default(),
             seal_error: Mutex::default(),
+            condemned: Mutex::default(),
             seal_state: AsyncMutex::default(),
             ids: Mutex::default(),
             rekeying: AsyncMutex::default(),
@@ -211,6 +216,28 @@ impl Writer {
             *ids = IdsIndex::Tried;
         }
         wanted
+    }
+
+    /// Refuses appends to a topic whose shredding stands still, until it is finished.
+    pub(crate) fn condemn(&self, topic: u64) {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
+    }
+
+    /// Takes appends to a topic again, whose records are dropped.
+    pub(crate) fn pardon(&self, topic: u64) {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner).remove(&topic);
+    }
+
+    fn check_condemned(&self, entries: &[Entry]) -> Result<()> {
+        let condemned = self.condemned.lock().unwrap_or_else(PoisonError::into_inner);
+        match entries.iter().find(|entry| condemned.contains(&entry.topic.id)) {
+            None => Ok(()),
+            Some(entry) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the topic is being shredded, and that has failed half way; reopen the store to finish it, then append",
+            )
+            .with("topic", &entry.topic.name)),
+        }
     }
 
     /// Takes no more writes until the store is reopened.
@@ -370,6 +397,7 @@ impl Writer {
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {
+        self.check_condemned(&entries)?;
         let hits = self.hits(&entries).await?;
         group.add(entries, &hits, &self.shard).await
     }
