@@ -5,7 +5,13 @@ use std::path::Path;
 /// The suites of `forgeone-db-testkit`, and what each shows.
 pub(crate) const SUITES: &[(&str, &str)] = &[
     ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
+    ("differential", "every engine answers as a model of a few maps does"),
+    ("histories", "what threads saw of settings and subscriptions is explained by one order"),
     ("kill", "what was acknowledged survives kill -9 at any moment"),
+    (
+        "syscalls",
+        "each call to the system that fails is told, and nothing is lost by it; needs strace",
+    ),
 ];
 
 /// Whether `name` is a suite.
