@@ -12,6 +12,12 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("kill", "what was acknowledged survives kill -9 at any moment"),
     ("memory", "a store under every load at once takes no more memory than it may"),
     ("faults", "every operation of the disk fails once in every way, and no call breaks its word"),
+    ("differential", "every engine answers as a model of a few maps does"),
+    ("histories", "what threads saw of settings and subscriptions is explained by one order"),
+    (
+        "syscalls",
+        "each call to the system that fails is told, and nothing is lost by it; needs strace",
+    ),
 ];
 
 /// Whether `name` is a suite.

@@ -19,7 +19,10 @@ mod suites;
 use campaign::Arguments;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use suites::differential::Differential;
+use suites::histories::Histories;
 use suites::kill::{Kill, KillArguments};
+use suites::syscalls::Syscalls;
 
 /// Tries to lose, bend or break what a store holds.
 #[derive(Debug, Parser)]
@@ -44,6 +47,12 @@ enum Suites {
     DoubleCrash(Arguments),
     /// What was acknowledged survives `kill -9` at any moment.
     Kill(KillArguments),
+    /// Every engine answers as a model of a few maps does.
+    Differential(Arguments),
+    /// Each call to the operating system that fails is told, and nothing is lost by it.
+    Syscalls(Arguments),
+    /// What threads saw of settings and subscriptions is explained by one order.
+    Histories(Arguments),
     /// What the other suites kill.
     #[command(hide = true)]
     Worker(process::WorkerArguments),
@@ -69,6 +78,9 @@ fn main() -> ExitCode {
         Suites::Kill(KillArguments { campaign, directory }) => {
             campaign::run(&Kill { directory }, &campaign)
         }
+        Suites::Differential(arguments) => campaign::run(&Differential, &arguments),
+        Suites::Syscalls(arguments) => campaign::run(&Syscalls, &arguments),
+        Suites::Histories(arguments) => campaign::run(&Histories, &arguments),
         Suites::Worker(arguments) => return process::work(&arguments),
         Suites::Memory(arguments) => campaign::run(&suites::memory::Memory, &arguments),
         Suites::MemoryLoad(arguments) => {

@@ -16,3 +16,6 @@ pub(crate) use check::{Depth, check};
 pub(crate) use child::{Child, Ended, Errand};
 pub(crate) use oracle::{Oracle, Tolerance};
 pub(crate) use worker::{WorkerArguments, options, work};
+
+#[cfg(test)]
+mod tests;

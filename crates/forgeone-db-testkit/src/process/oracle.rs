@@ -12,7 +12,6 @@ pub(crate) enum Tolerance {
     /// Nothing: every call must succeed, but for what the plan itself makes impossible.
     Kills,
     /// Calls may fail, if they say so.
-    #[expect(dead_code, reason = "for the suite of faults, which comes next")]
     Faults,
 }
 
@@ -84,7 +83,7 @@ pub(crate) struct Oracle {
     pub(crate) repeated: u64,
     pub(crate) seen_count: u64,
     pub(crate) rejected: u64,
-    /// Acknowledged chores, by name.
+    /// Chores that were done.
     pub(crate) chores: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::process::{Child, Depth, Ended, Errand, Oracle, Tolerance, check, opti
 use crate::random::Random;
 use clap::Args;
 use forgeone_db::{OpenMode, RedbManager};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Workers of one store.
@@ -166,19 +166,13 @@ impl Case {
     }
 
     fn look(&mut self, mode: OpenMode, depth: Depth) -> Result<(), String> {
-        let mode = if has_store(&self.store) { mode } else { OpenMode::OpenOrCreate };
-        let store = match RedbManager::open(options(&self.store).mode(mode)) {
-            // Killed while it was being made: only a writer can take that up.
-            Err(error) if mode == OpenMode::Read && self.oracle.never_opened() => {
-                drop(error);
-                RedbManager::open(options(&self.store).mode(OpenMode::OpenOrCreate))
-            }
-            opened => opened,
-        };
+        // Killed before anybody had it open, it may be half made: creating it again takes that up.
+        let mode = if self.oracle.never_opened() { OpenMode::OpenOrCreate } else { mode };
+        let store = RedbManager::open(options(&self.store).mode(mode));
         let store = store.map_err(|error| format!("the store does not open: {error:?}"))?;
         *self.counts.entry("recovered files").or_default() +=
             store.database().recoveries().len() as u64;
-        if mode == OpenMode::Open {
+        if mode != OpenMode::Read {
             self.oracle.opened_by_parent();
         }
         check(&mut self.oracle, &store, depth)?;
@@ -199,10 +193,6 @@ impl Case {
         ]);
         self.counts
     }
-}
-
-fn has_store(store: &Path) -> bool {
-    store.join("lock").exists()
 }
 
 fn moment(random: &mut Random) -> Moment {

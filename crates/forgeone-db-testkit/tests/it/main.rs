@@ -22,3 +22,15 @@ fn twenty_kills_lose_nothing() {
     let out = run(&["kill", "--size", "1", "--seed", "7", "--jobs", "1"]);
     assert!(out.contains("1 cases") && out.contains("0 failed"), "{out}");
 }
+
+#[test]
+fn a_few_plans_and_a_few_shapes_are_answered_alike_by_all_engines() {
+    let out = run(&["differential", "--size", "3000", "--seed", "7"]);
+    assert!(out.contains("0 failed"), "{out}");
+}
+
+#[test]
+fn a_few_histories_are_explained() {
+    let out = run(&["histories", "--size", "1000", "--seed", "7"]);
+    assert!(out.contains("0 failed"), "{out}");
+}
