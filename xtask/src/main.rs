@@ -7,6 +7,7 @@
 
 mod campaign;
 mod ci;
+mod fuzz;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ Tasks:
   ci [--keep-going]   everything but `cargo test --workspace`: formatting, clippy, tidy, docs,
                       dependencies, longer suites; stops at the first failure
   tidy                the rules that STYLE.md explains and no other tool checks
+  fuzz [TARGET] [--seconds N | --runs N] | fuzz --seeds
+                      feeds every decoder, whole stores and a model with inputs of chance
 
 Campaigns, each with --size, --seed, --case, --jobs, --minutes, --state FILE; see SUITE --help:
 ";
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&root(), ci::AfterFailure::Stop),
         ["ci", "--keep-going"] => ci::run(&root(), ci::AfterFailure::KeepGoing),
         ["tidy"] => tidy::run(&root()),
+        ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
         [suite, ..] if campaign::is_suite(suite) => campaign::run(&root(), &words),
         ["help" | "--help" | "-h"] => {
             print!("{}", help());

@@ -52,6 +52,8 @@ pub mod crypto;
 pub mod environment;
 pub mod error;
 pub mod events;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod integrity;
 pub mod logs;
 pub mod model;

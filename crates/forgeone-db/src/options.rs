@@ -2,6 +2,7 @@
 
 use crate::crypto::{KdfParams, Key};
 use crate::environment::{Environment, SystemEnvironment};
+use crate::redb::{Disk, SystemDisk};
 use forgeone_db_engine::{Durability, Engine};
 use std::fmt;
 use std::path::PathBuf;
@@ -77,6 +78,7 @@ pub struct StoreOptions {
     pub(crate) tail_bytes: usize,
     pub(crate) tail_records: u64,
     pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) disk: Arc<dyn Disk>,
 }
 
 impl StoreOptions {
@@ -109,6 +111,7 @@ impl StoreOptions {
             tail_bytes: 4 << 20,
             tail_records: 65_536,
             environment: Arc::new(SystemEnvironment::new()),
+            disk: Arc::new(SystemDisk),
         }
     }
 
@@ -205,6 +208,15 @@ impl StoreOptions {
     #[must_use]
     pub fn environment(mut self, environment: Arc<dyn Environment>) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// Where the files of a store in a directory lie: for tests that inject faults, and for embedders
+    /// with files of their own. Every promise on durability is as good as the disk's. Has no effect
+    /// on a store on an engine of its own. Default: the operating system's file system.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
         self
     }
 }

@@ -1,3 +1,29 @@
-//! The smallest run of each suite that needs the real program.
+//! Small runs of the suites that start processes: without them a suite that has rotted is noticed
+//! by a long campaign only.
 
-mod memory;
+#![expect(clippy::unwrap_used, reason = "tests, helpers included")]
+
+use std::process::Command;
+
+/// Runs a suite; it must pass. Gives what it printed.
+fn run(words: &[&str]) -> String {
+    let program = env!("CARGO_BIN_EXE_forgeone-db-testkit");
+    let output = Command::new(program).args(words).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    out
+}
+
+#[test]
+fn twenty_kills_lose_nothing() {
+    let out = run(&["kill", "--size", "1", "--seed", "7", "--jobs", "1"]);
+    assert!(out.contains("1 cases") && out.contains("0 failed"), "{out}");
+}
+
+/// A store that takes more memory than it was given is killed by the system one day, with everything
+/// around it: every kind of work at once, at a tenth of the default.
+#[test]
+fn a_store_under_every_load_at_once_stays_within_its_memory() {
+    run(&["memory", "--case", "0"]);
+}

@@ -5,6 +5,8 @@
 
 mod aead;
 mod exchange;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod kdf;
 mod key_store;
 mod keyring;

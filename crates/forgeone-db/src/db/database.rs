@@ -68,8 +68,8 @@ impl Database {
     /// `Create`, or for a directory with other content; `WrongKey` for a wrong, missing or
     /// tampered key; `Invalid` for a key where none is needed, and for
     /// too little memory; `InUse` while another process
-    /// writes; `Corrupt` when something is damaged, missing or older than something else has seen
-    /// it; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
+    /// writes; `Corrupt` when keyring or system database are damaged, missing or older than
+    /// something else has seen them; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
     /// can give.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;

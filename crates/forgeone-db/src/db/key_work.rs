@@ -209,6 +209,7 @@ impl KeyWork {
     /// Finishes what was cut short, but for a replacement of data keys.
     async fn finish_destroying(&self) -> Result<()> {
         self.shared.check_open()?;
+        self.check_shards()?;
         if let Some(shredding) = self.directory.shredding().await? {
             self.finish_shredding(&shredding).await?;
         }
@@ -220,6 +221,7 @@ impl KeyWork {
 
     async fn finish_pending(&self, progress: OnKeyProgress<'_>) -> Result<()> {
         self.shared.check_open()?;
+        self.check_shards()?;
         if let Some(shredding) = self.directory.shredding().await? {
             self.finish_shredding(&shredding).await?;
         }
@@ -335,6 +337,7 @@ impl KeyWork {
     /// The part of finishing that comes before the first append: a topic that was being shredded
     /// gives up its records now, so that none that is appended later goes with them.
     pub(super) async fn prepare(&self) -> Result<()> {
+        self.check_shards()?;
         match self.directory.shredding().await? {
             Some(shredding) => self.give_up(&shredding).await.map(drop),
             None => Ok(()),
@@ -368,6 +371,11 @@ impl KeyWork {
         let manifest = Arc::clone(&writer.shard().state().manifest);
         let floor = manifest.floor(shredding.topic);
         Ok(Shredded { last_seq: floor.map_or(0, |floor| floor.first.saturating_sub(1)) })
+    }
+
+    /// Keys are changed everywhere or nowhere.
+    fn check_shards(&self) -> Result<()> {
+        self.shards.iter().try_for_each(|(_, _, writer)| writer.shard().check())
     }
 
     /// Makes `next` the keyring that counts.

@@ -1,6 +1,6 @@
 //! Opening a store: keyring, lock, engine, databases, committers, in this order.
 
-use super::check::{check_witnesses, read_closed};
+use super::check::{Witnessed, isolate_behind, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
 use super::key_work::{KeyWork, PendingKeyChange};
 use super::memory::MemorySplit;
@@ -11,7 +11,9 @@ use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
 use crate::integrity::Subject;
-use crate::log::{BlockDraft, CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable};
+use crate::log::{
+    BlockDraft, CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness,
+};
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
@@ -88,7 +90,7 @@ async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
     let memory = MemorySplit::new(options.memory_max)?;
     let ground = match &options.place {
         StorePlace::Directory(path) => {
-            let directory = open_directory(path, options.mode)?;
+            let directory = open_directory(path, options)?;
             ground_in_directory(directory, options).await?
         }
         StorePlace::Engine(engine) => {
@@ -112,12 +114,13 @@ fn check_options(options: &StoreOptions) -> Result<()> {
     }
 }
 
-fn open_directory(path: &std::path::Path, mode: OpenMode) -> Result<StoreDirectory> {
-    match (StoreDirectory::inspect(path)?, mode) {
+fn open_directory(path: &std::path::Path, options: &StoreOptions) -> Result<StoreDirectory> {
+    let disk = Arc::clone(&options.disk);
+    match (StoreDirectory::inspect_on(&*disk, path)?, options.mode) {
         (DirectoryState::Store, _) | (_, OpenMode::Open | OpenMode::Read) => {
-            StoreDirectory::open(path)
+            StoreDirectory::open_on(disk, path)
         }
-        (_, OpenMode::OpenOrCreate | OpenMode::Create) => StoreDirectory::create(path),
+        (_, OpenMode::OpenOrCreate | OpenMode::Create) => StoreDirectory::create_on(disk, path),
     }
 }
 
@@ -266,14 +269,23 @@ impl Opening<'_> {
 
         let mut opened: Vec<OpenedShard> = vec![(system, loaded)];
         for (kind, index) in shards_of(settings.shard_count) {
-            opened.push(self.load(kind.shard_name(index)?, kind.layout(), &caches).await?);
+            let context = self.context(kind.shard_name(index)?);
+            let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
+            let loaded = unless_damaged(&shard, shard.load().await)?;
+            opened.push((shard, loaded.flatten()));
         }
         let shards: Vec<Arc<Shard>> = opened.iter().map(|(shard, _)| Arc::clone(shard)).collect();
-        let closed = self.closed().await?;
-        check_witnesses(&shards, &closed)?;
+        let witnessed = Witnessed::collect(&shards, &self.closed_if_readable().await?);
+        isolate_behind(&shards, &witnessed.against(&shards))?;
 
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         self.make_writers(opened, &shared, started).await?;
+        // A database out of use cannot say how far it had come.
+        let isolated = |head: &&Witness| {
+            let of = |shard: &&Arc<Shard>| shard.context().database.as_str() == head.database;
+            shards.iter().find(of).is_some_and(|shard| shard.check().is_err())
+        };
+        witnessed.heads().filter(isolated).for_each(|head| shared.keep_witness(head));
         let writers = started.0.clone();
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
@@ -322,7 +334,14 @@ impl Opening<'_> {
         Ok((shard, loaded))
     }
 
-    async fn closed(&self) -> Result<Vec<crate::log::Witness>> {
+    async fn closed_if_readable(&self) -> Result<Vec<Witness>> {
+        match self.closed().await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Vec::new()),
+            closed => closed,
+        }
+    }
+
+    async fn closed(&self) -> Result<Vec<Witness>> {
         read_closed(&self.sidecar, &self.keys, self.watch().as_deref()).await
     }
 
@@ -334,7 +353,8 @@ impl Opening<'_> {
         shared: &Arc<Shared>,
         started: &mut Started,
     ) -> Result<()> {
-        let heads = || opened.iter().filter_map(|(_, loaded)| loaded.as_ref());
+        let in_use = |(shard, _): &&OpenedShard| shard.check().is_ok();
+        let heads = || opened.iter().filter(in_use).filter_map(|(_, loaded)| loaded.as_ref());
         let term = heads().map(|loaded| loaded.head.term).max().unwrap_or(0) + 1;
         for loaded in heads() {
             shared.raise_stamp(loaded.head.stamp);
@@ -343,7 +363,8 @@ impl Opening<'_> {
         for (shard, loaded) in opened {
             let context = shard.context().clone();
             shared.add_database(context.database.clone());
-            let log = match &loaded {
+            let log = match loaded.as_ref().filter(|_| shard.check().is_ok()) {
+                // Out of use, it is never asked for a commit.
                 None => CommitLog::create(context, term),
                 Some(loaded) => {
                     let log = CommitLog::resume(context, loaded);
@@ -372,7 +393,7 @@ impl Opening<'_> {
         for (kind, index) in shards_of(settings.shard_count) {
             let context = self.context(kind.shard_name(index)?);
             let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
-            shard.refresh().await?;
+            unless_damaged(&shard, shard.refresh().await)?;
             shards.push(shard);
         }
         self.check_moving_witnesses(&shards).await?;
@@ -380,23 +401,22 @@ impl Opening<'_> {
         self.finish((shards, Vec::new()), shared, settings).await
     }
 
-    /// As [`check_witnesses`], beside a writer: a database that was read before another had seen it
-    /// grow is read again.
+    /// Looks for databases that are behind what others have seen, beside a writer: one that was read
+    /// before another had seen it grow is read again.
     async fn check_moving_witnesses(&self, shards: &[Arc<Shard>]) -> Result<()> {
         let mut tries = WITNESS_TRIES;
         loop {
-            let closed = self.closed().await?;
-            let checked = check_witnesses(shards, &closed);
+            let closed = self.closed_if_readable().await?;
+            let against = Witnessed::collect(shards, &closed).against(shards);
             tries -= 1;
-            if checked.is_ok() || tries == 0 {
-                return checked;
-            }
             let mut moved = false;
-            for shard in shards {
-                moved |= shard.refresh().await?;
+            if !against.is_empty() && tries > 0 {
+                for shard in shards {
+                    moved |= shard.refresh().await?;
+                }
             }
             if !moved {
-                return checked;
+                return isolate_behind(shards, &against);
             }
         }
     }
@@ -545,6 +565,17 @@ impl Opening<'_> {
         let closed = self.closed().await;
         let keyrings = self.sidecar.keyrings().await?;
         Ok(Subject { system, shards, shard_count, closed, keyrings })
+    }
+}
+
+/// What was loaded, or none after taking the database out of use, where it is damaged.
+fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
+    match loaded {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            shard.isolate(&error);
+            Ok(None)
+        }
+        loaded => loaded.map(Some),
     }
 }
 

@@ -11,6 +11,8 @@
 
 mod directory;
 mod filter;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod memtable;
 mod merge;
 mod page;

@@ -1,5 +1,7 @@
 //! Commit blocks: one for each commit, never rewritten.
 
+#[cfg(fuzzing)]
+use super::topic_table::TOPIC_ID_MIN;
 use super::topic_table::TopicTable;
 use super::{from_cbor, to_cbor};
 use crate::codec::{Compression, Cursor, compress, corrupt, decompress};
@@ -155,6 +157,21 @@ impl Section {
     /// Bytes it takes in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.bytes.len() + size_of::<Self>()
+    }
+
+    /// A section of `(count, length of its ids, length of its columns)`, for the fuzzer.
+    ///
+    /// # Errors
+    /// `UpgradeRequired` for an unknown compression.
+    #[cfg(fuzzing)]
+    pub(super) fn of_parts(
+        (count, ids_len, columns_len): (u32, u32, u64),
+        compression: u8,
+        bytes: Vec<u8>,
+    ) -> Result<Self> {
+        let compression = Compression::from_code(compression)?;
+        let (subject, first, bytes) = (TOPIC_ID_MIN, 1, bytes.into());
+        Ok(Self { subject, first, count, ids_len, columns_len, compression, bytes })
     }
 
     /// Ids and columns as they were encoded.
@@ -325,7 +342,8 @@ impl BlockContext<'_> {
         stored: &Bytes,
         topics: &TopicTable,
     ) -> Result<Section> {
-        if blake3::hash(stored) != entry.hash || entry.count == 0 {
+        let range = entry.first.checked_add(entry.count.into());
+        if blake3::hash(stored) != entry.hash || entry.count == 0 || range.is_none() {
             return Err(corrupt("a section is not the one its block names"));
         }
         let mut section = Section {

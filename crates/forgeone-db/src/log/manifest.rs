@@ -175,7 +175,7 @@ impl Manifest {
     }
 
     /// Segments of each subject must follow each other without gap, from its floor on.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let floors = self.floors.iter().all(|floor| {
             self.segments_of(floor.subject).first().is_none_or(|first| first.first == floor.first)
         });

@@ -5,6 +5,8 @@
 
 mod block;
 mod commit_log;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod head;
 mod manifest;
 mod topic_table;

@@ -7,6 +7,8 @@ pub mod format;
 
 mod convert;
 mod filter;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod manager;
 mod query;
 mod subscription;

@@ -330,6 +330,7 @@ impl Writer {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
+        self.shard.check()?;
         let bytes: usize = requests.iter().map(Request::bytes).sum();
         self.shared.check_room(bytes as u64).await?;
         self.limits.wait_for_sealer(self, &self.shared).await

@@ -18,7 +18,7 @@ pub(crate) const FAMILY_SETTING_VERSIONS: u64 = 19; // on-disk
 pub(crate) const FAMILY_REMOVED_SETTINGS: u64 = 20; // on-disk
 /// Facts about the store.
 pub(crate) const FAMILY_METADATA: u64 = 21; // on-disk
-const FAMILY_IDS: u64 = 32; // on-disk
+pub(super) const FAMILY_IDS: u64 = 32; // on-disk
 const FAMILY_MARKERS: u64 = 33; // on-disk
 const FAMILY_LATE: u64 = 34; // on-disk
 

@@ -9,6 +9,8 @@ mod directory;
 mod families;
 mod follower;
 mod following;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod group;
 mod memory;
 mod notify;

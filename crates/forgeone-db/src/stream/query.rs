@@ -285,7 +285,10 @@ struct TopicQuery {
     topic: Arc<Topic>,
     shard: Arc<Shard>,
     spec: Arc<QuerySpec>,
-    /// The newest record when the query began.
+    /// Why the topic cannot be searched at all, until that is told.
+    damage: Option<Error>,
+    /// The oldest and the newest record when the query began.
+    first: u64,
     upto: u64,
     on_time: OnTime,
     late: Late,
@@ -314,10 +317,14 @@ struct OnTime {
 
 impl TopicQuery {
     fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>, upto: u64) -> Self {
+        let first = shard.first(topic.id);
+        let damage = shard.check().err().map(|error| error.with("topic", &topic.name));
         Self {
+            damage,
             topic,
             shard,
             spec,
+            first,
             upto,
             on_time: OnTime::default(),
             late: Late::Unopened,
@@ -329,6 +336,9 @@ impl TopicQuery {
     }
 
     async fn next(&mut self) -> Result<Option<Found>> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
         if self.on_time_next.is_none() {
             self.on_time_next = self.next_on_time().await?;
         }
@@ -362,7 +372,7 @@ impl TopicQuery {
             self.on_time.next = start?;
         }
         while let Some(sequence) = self.on_time.next {
-            if sequence <= self.spec.after || sequence > self.upto || sequence == 0 {
+            if sequence < self.oldest() || sequence > self.upto {
                 self.on_time.next = None;
                 return Ok(None);
             }
@@ -434,7 +444,7 @@ impl TopicQuery {
 
     /// The first number that may be wanted.
     fn oldest(&self) -> u64 {
-        self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1))
+        self.first.max(self.spec.after.saturating_add(1))
     }
 
     /// Where records that are on time start to be in range.

@@ -126,6 +126,10 @@ struct GivenUp {
 /// # Errors
 /// `Corrupt` when what is to be rewritten is damaged; as commits. The log is then as before.
 pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
+    if writer.shard().check().is_err() {
+        // What would look superfluous there is all that is left of its records.
+        return Ok(false);
+    }
     let mut state = writer.seal_state().lock().await;
     prepare(writer.shard(), &mut state).await?;
     let Some(cut) = freeze(writer.shard(), Freeze::IfNew) else {
@@ -173,6 +177,7 @@ pub(crate) async fn give_up(
 }
 
 async fn prepare(shard: &Shard, state: &mut SealState) -> Result<()> {
+    shard.check()?;
     if state.next_piece == 0 {
         collect_orphans(shard).await?;
         state.next_piece = shard.state().manifest.next_piece;

@@ -270,6 +270,38 @@ fn directory_binding(lineage: Lineage, subject: u64, first: u64, last: u64) -> B
     Binding { lineage, subject, first, last, compression: Compression::None }
 }
 
+/// Units must follow one another and have the records from `first` to `last`.
+fn check_units(units: &[UnitEntry], (first, last): (u64, u64)) -> Result<()> {
+    let mut next = Some(first);
+    for unit in units {
+        if Some(unit.first) != next || unit.count == 0 {
+            return Err(corrupt("a segment's units leave a gap"));
+        }
+        next = unit.first.checked_add(u64::from(unit.count));
+    }
+    if next.is_some() && next == last.checked_add(1) {
+        Ok(())
+    } else {
+        Err(corrupt("a segment has another range than its manifest says"))
+    }
+}
+
+/// For the fuzzer: reads the directory of a segment, `first u64 | last u64 | length u16 |
+/// directory | unit`, and decodes its first unit.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_directory(data: &[u8]) -> bool {
+    let mut cursor = crate::codec::Cursor::new(data);
+    let mut parts = || {
+        let range = (cursor.u64()?, cursor.u64()?);
+        let len = cursor.array().map(u16::from_be_bytes)?;
+        let directory: SegmentDirectory = from_cbor(cursor.take(len.into())?)?;
+        check_units(&directory.units, range)?;
+        let unit = cursor.take(cursor.remaining())?.to_vec();
+        directory.units.first().map(|entry| entry.decode(unit)).transpose()
+    };
+    parts().is_ok_and(|batch| batch.is_some())
+}
+
 impl UnitEntry {
     fn last(&self) -> u64 {
         self.first + u64::from(self.count) - 1
@@ -388,18 +420,7 @@ impl Segment {
     }
 
     fn check(&self) -> Result<()> {
-        let mut next = self.reference.first;
-        for unit in &self.units {
-            if unit.first != next || unit.count == 0 {
-                return Err(corrupt("a segment's units leave a gap"));
-            }
-            next = unit.last() + 1;
-        }
-        if next == self.reference.last + 1 {
-            Ok(())
-        } else {
-            Err(corrupt("a segment has another range than its manifest says"))
-        }
+        check_units(&self.units, (self.reference.first, self.reference.last))
     }
 
     pub(crate) fn unit_count(&self) -> usize {

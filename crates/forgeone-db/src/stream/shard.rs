@@ -19,10 +19,10 @@ use crate::log::{
     BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, TOPIC_ID_MIN, Witness,
 };
 use crate::piece::{Cache, UnitCache};
-use forgeone_db_engine::{ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result};
 use futures::lock::Mutex as AsyncMutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Opened things that all databases of a store share.
 #[derive(Debug, Clone)]
@@ -224,6 +224,8 @@ pub(crate) struct Shard {
     runs: Mutex<HashMap<read::RunKey, Arc<Run>>>,
     /// Notified after every commit that became visible.
     pub(crate) changed: Notify,
+    /// Why nothing of this database counts: it was found damaged when the store was opened.
+    isolated: OnceLock<Error>,
 }
 
 impl Shard {
@@ -248,7 +250,26 @@ impl Shard {
             following: AsyncMutex::default(),
             runs: Mutex::default(),
             changed: Notify::default(),
+            isolated: OnceLock::new(),
         }
+    }
+
+    /// Takes the database out of use until the store is reopened, because of `damage` to what says
+    /// which of its records count. Nothing of it is changed on disk.
+    pub(crate) fn isolate(&self, damage: &Error) {
+        let error = corrupt(
+            "a database was found damaged when the store was opened; others are unaffected: \
+             see what verify says of it, then repair or salvage",
+        );
+        let error = self.context.locate(error).with("damage", damage);
+        drop(self.isolated.set(error));
+        *self.state_mut() = State::empty(self.context.database.as_str(), &self.layout);
+    }
+
+    /// # Errors
+    /// `Corrupt` when the database was [taken out of use](Self::isolate).
+    pub(crate) fn check(&self) -> Result<()> {
+        self.isolated.get().map_or(Ok(()), |error| Err(error.duplicate()))
     }
 
     /// Loads the database as its writer. `None` if it does not exist.
@@ -343,6 +364,9 @@ impl Shard {
     /// # Errors
     /// `Corrupt` when the log went back or is damaged.
     pub(crate) async fn refresh(&self) -> Result<bool> {
+        if self.check().is_err() {
+            return Ok(false);
+        }
         let _following = self.following.lock().await;
         for _ in 0..REFRESH_TRIES {
             let Some((head, _)) = self.context.load_head().await? else {
@@ -377,7 +401,7 @@ impl Shard {
                 other => return other.map(|()| true),
             }
         }
-        Err(forgeone_db_engine::Error::new(
+        Err(Error::new(
             ErrorKind::Unavailable,
             "the writer was always faster than this reader; try again",
         ))

@@ -166,6 +166,15 @@ impl Shared {
         heads.insert(head.database.clone(), witness);
     }
 
+    /// Keeps what was witnessed of a database that cannot speak for itself.
+    pub(crate) fn keep_witness(&self, witness: &Witness) {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = heads.entry(witness.database.clone()).or_insert_with(|| witness.clone());
+        if known.number < witness.number {
+            *known = witness.clone();
+        }
+    }
+
     /// The durable heads of all databases but `database`.
     pub(crate) fn other_heads(&self, database: &str) -> Vec<Witness> {
         let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);

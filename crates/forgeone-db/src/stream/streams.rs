@@ -95,7 +95,14 @@ impl Streams {
         }
     }
 
+    /// The shard of a topic, if it is in use.
     fn shard(&self, topic: &Topic) -> Result<&Arc<Shard>> {
+        let shard = self.shard_as_it_is(topic)?;
+        shard.check().map_err(|error| error.with("topic", &topic.name))?;
+        Ok(shard)
+    }
+
+    fn shard_as_it_is(&self, topic: &Topic) -> Result<&Arc<Shard>> {
         self.shards.get(topic.shard as usize).ok_or_else(|| {
             corrupt("a topic names a shard that the store does not have")
                 .with("topic", &topic.name)
@@ -161,6 +168,8 @@ impl Streams {
                 .with("other topic", other));
             }
         }
+        // Before a topic is made there that could not be written to.
+        self.shards.get(shard as usize).map_or(Ok(()), |shard| shard.check())?;
         let mut topics: HashMap<String, Arc<Topic>> = HashMap::with_capacity(names.len());
         for name in names {
             topics.insert(name.clone(), self.open_topic(name).await?);
@@ -195,6 +204,8 @@ impl Streams {
         let mut found = Vec::new();
         found.extend(self.placed(id).await?);
         for (index, shard) in self.shards.iter().enumerate() {
+            // It may have the id.
+            shard.check()?;
             let view = shard.family_at(shard.layout().ids()?, &id).await?;
             let range = super::directory::prefix_range(&id);
             let mut scan = view.index.scan(&range, Direction::Forward);
@@ -254,7 +265,7 @@ impl Streams {
         self.reading(|| shard.record(topic.id, sequence)).await
     }
 
-    /// The topics that match, with the shard of each.
+    /// The topics that match, with the shard of each, whether or not it is in use.
     async fn matching(&self, pattern: &TopicPattern) -> Result<Vec<(Arc<Topic>, Arc<Shard>)>> {
         let topics = match pattern.exact_topic() {
             Some(name) => self.directory.get(self.kind, name).await?.into_iter().collect(),
@@ -263,7 +274,7 @@ impl Streams {
         topics
             .into_iter()
             .map(|topic| {
-                let shard = Arc::clone(self.shard(&topic)?);
+                let shard = Arc::clone(self.shard_as_it_is(&topic)?);
                 Ok((topic, shard))
             })
             .collect()
@@ -276,9 +287,15 @@ impl Streams {
     }
 
     /// The topics that match, by name, with what is known of each.
+    ///
+    /// # Errors
+    /// `Corrupt` when one of them lies in a database that is out of use.
     pub(crate) async fn topics(&self, pattern: &TopicPattern) -> Result<Vec<TopicInfo>> {
         let topics = self.reading(|| self.matching(pattern)).await?;
-        Ok(topics.into_iter().map(|(topic, shard)| info(&topic, &shard)).collect())
+        topics
+            .into_iter()
+            .map(|(topic, shard)| shard.check().map(|()| info(&topic, &shard)))
+            .collect()
     }
 
     /// The sequence numbers of the records of a topic that carry `marker`, ascending.
@@ -333,6 +350,8 @@ impl Streams {
             let chunk = match self.reading(|| shard.chunk(topic.id, next, true)).await {
                 // Given up meanwhile: what was found so far counts, and the gap is told next.
                 Err(error) if error.kind() == ErrorKind::NotFound => break,
+                // What lies before the damage is no worse for it.
+                Err(error) if error.kind() == ErrorKind::Corrupt && !found.is_empty() => break,
                 chunk => chunk?,
             };
             for (sequence, record) in (chunk.first..).zip(&chunk.records) {
@@ -346,6 +365,17 @@ impl Streams {
             }
         }
         Ok(found)
+    }
+
+    /// # Errors
+    /// `Corrupt` when the topic lies in a database that is out of use.
+    pub(crate) fn check(&self, topic: &Topic) -> Result<()> {
+        self.shard(topic).map(drop)
+    }
+
+    /// The numbers of the records that lie together with `sequence`, as far as can be told.
+    pub(crate) async fn extent(&self, topic: &Topic, sequence: u64) -> Result<(u64, u64)> {
+        Ok(self.shard(topic)?.extent(topic.id, sequence).await)
     }
 
     /// What is missing of a topic behind `after`: the gap as an error, and its last number.

@@ -6,6 +6,8 @@
 mod cursor;
 mod encoding;
 mod flags;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod json;
 mod manager;
 mod metadata;
