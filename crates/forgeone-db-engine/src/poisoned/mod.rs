@@ -1,8 +1,8 @@
 //! An engine that stops trusting a database after a write of unknown outcome, and lets no panic
 //! through.
 //!
-//! Absent on purpose: healing. Only closing the handle and opening the store again from disk can
-//! tell what is there.
+//! Absent on purpose: deciding when to trust it again. Only opening the database anew from disk can
+//! tell what is there; whoever has done that says so.
 
 use crate::contract::{
     Batch, BoxFuture, Capability, DatabaseName, Durability, Engine, Read, ReadResult, Usage,
@@ -60,6 +60,11 @@ impl<E: Engine> PoisonedEngine<E> {
     /// Poisons `database`, for a caller that has learnt of a failure by other means.
     pub fn poison(&self, database: &DatabaseName) {
         lock(&self.poisoned).insert(database.clone());
+    }
+
+    /// Trusts `database` again, once a caller has reopened it below and found what is there.
+    pub fn heal(&self, database: &DatabaseName) {
+        lock(&self.poisoned).remove(database);
     }
 
     async fn commit_guarded(

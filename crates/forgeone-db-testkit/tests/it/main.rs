@@ -3,8 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests, helpers included")]
 
-mod memory;
-
 use std::process::Command;
 
 /// Runs a suite; it must pass. Gives what it printed.
@@ -33,4 +31,11 @@ fn a_few_plans_and_a_few_shapes_are_answered_alike_by_all_engines() {
 fn a_few_histories_are_explained() {
     let out = run(&["histories", "--size", "1000", "--seed", "7"]);
     assert!(out.contains("0 failed"), "{out}");
+}
+
+/// A store that takes more memory than it was given is killed by the system one day, with everything
+/// around it: every kind of work at once, at a tenth of the default.
+#[test]
+fn a_store_under_every_load_at_once_stays_within_its_memory() {
+    run(&["memory", "--case", "0"]);
 }

@@ -116,7 +116,12 @@ impl Database {
         let work = async move {
             shared.check_open()?;
             writer.shard().check()?;
-            seal(&writer, &shared).await?;
+            writer.heal().await?;
+            match seal(&writer, &shared).await {
+                // Without room for that, what is free in the file is given back all the same.
+                Err(error) if error.kind() == ErrorKind::Full => writer.heal().await?,
+                sealed => drop(sealed?),
+            }
             shared.sealed.notify();
             tidy_up(&writer).await?;
             let database = &writer.shard().context().database;

@@ -5,7 +5,7 @@ use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyrin
 use super::key_work::{KeyWork, PendingKeyChange};
 use super::memory::MemorySplit;
 use super::sidecar::Sidecar;
-use super::stack::build_engine;
+use super::stack::{Stack, build_engine};
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
@@ -17,8 +17,8 @@ use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
-    Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
-    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal_due,
+    Caches, Directory, IdKey, Layout, PlaceIds, Reopen, SealLimits, Settings, Shard, Shared,
+    StateStore, Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal_due,
     write_settings,
 };
 use crate::system::SystemManager;
@@ -98,9 +98,10 @@ pub(super) async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
             Ground { sidecar, keyring, lock: None, directory: None }
         }
     };
-    let (engine, redb) = build_engine(options, &memory, ground.lock, ground.directory)?;
+    let stack = build_engine(options, &memory, ground.lock, ground.directory)?;
     let keys = Arc::new(KeyStore::new(ground.keyring, Arc::clone(&options.environment)));
-    Ok(Opening { options, memory, sidecar: ground.sidecar, keys, engine, redb })
+    let Stack { engine, redb, reopen } = stack;
+    Ok(Opening { options, memory, sidecar: ground.sidecar, keys, engine, redb, reopen })
 }
 
 fn check_options(options: &StoreOptions) -> Result<()> {
@@ -185,6 +186,7 @@ pub(super) struct Opening<'a> {
     keys: Arc<KeyStore>,
     pub(super) engine: Arc<dyn Engine>,
     redb: Option<Arc<RedbEngine>>,
+    reopen: Option<Arc<dyn Reopen>>,
 }
 
 /// A database that was opened, and what its log had.
@@ -227,7 +229,7 @@ impl Opening<'_> {
 
     fn shared(&self, settings: &Settings, lineage: Lineage) -> Arc<Shared> {
         Arc::new(Shared::new(
-            Arc::clone(&self.engine),
+            (Arc::clone(&self.engine), self.reopen.clone()),
             Arc::clone(&self.options.environment),
             PlaceIds::new(settings.id_key.clone(), lineage.epoch),
             (self.options.max_size_bytes.unwrap_or(settings.max_size_bytes), self.memory.limits),

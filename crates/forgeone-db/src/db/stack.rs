@@ -5,8 +5,8 @@ use super::open::SHARD_COUNT_DEFAULT;
 use crate::options::{StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
 use crate::redb::{RedbEngine, RedbOptions, StoreDirectory, StoreLock};
-use crate::stream::TopicKind;
-use forgeone_db_engine::{Engine, Error, ErrorKind, PoisonedEngine, Result};
+use crate::stream::{Reopen, TopicKind};
+use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, PoisonedEngine, Result};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,26 @@ const OPEN_ROOM_BYTES: u64 = 1 << 20;
 const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 
 /// The stack of engines, and redb where it is at the bottom.
-pub(super) type Stack = (Arc<dyn Engine>, Option<Arc<RedbEngine>>);
+pub(super) struct Stack {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) redb: Option<Arc<RedbEngine>>,
+    pub(super) reopen: Option<Arc<dyn Reopen>>,
+}
+
+/// Opens a database of redb anew, and has the engine above it trust that.
+#[derive(Debug)]
+struct ReopenRedb {
+    poisoned: Arc<PoisonedEngine<Arc<dyn Engine>>>,
+    redb: Arc<RedbEngine>,
+}
+
+impl Reopen for ReopenRedb {
+    fn reopen(&self, database: &DatabaseName) -> Result<()> {
+        self.redb.reopen(database)?;
+        self.poisoned.heal(database);
+        Ok(())
+    }
+}
 
 /// The one place where the stack of engines is built.
 pub(super) fn build_engine(
@@ -29,33 +48,34 @@ pub(super) fn build_engine(
     directory: Option<StoreDirectory>,
 ) -> Result<Stack> {
     let environment = Arc::clone(&options.environment);
-    let (engine, redb): Stack = match (&options.place, directory) {
-        (StorePlace::Engine(engine), _) => (Arc::clone(engine), None),
-        (StorePlace::Directory(_), None) => {
-            return Err(Error::new(ErrorKind::Internal, "a store in a directory has none"));
-        }
-        (StorePlace::Directory(_), Some(directory)) => {
-            let files = directory.databases()?.len();
-            let files = u32::try_from(files).unwrap_or(u32::MAX);
-            let kinds = TopicKind::ALL.len().try_into().unwrap_or(u32::MAX);
-            let wanted = options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT) * kinds + 1;
-            let redb_options = RedbOptions {
-                cache_bytes: memory.engine_pages,
-                files_max: NonZeroU32::MIN.saturating_add(files.max(wanted) - 1),
-                lock_wait: RECOVERY_WAIT,
-                ..RedbOptions::default()
-            };
-            if lock.is_some() {
-                check_room_to_open(&directory)?;
+    let (engine, redb): (Arc<dyn Engine>, Option<Arc<RedbEngine>>) =
+        match (&options.place, directory) {
+            (StorePlace::Engine(engine), _) => (Arc::clone(engine), None),
+            (StorePlace::Directory(_), None) => {
+                return Err(Error::new(ErrorKind::Internal, "a store in a directory has none"));
             }
-            let redb = Arc::new(match lock {
-                Some(lock) => RedbEngine::open_writer_locked(directory, lock, redb_options)?,
-                None => RedbEngine::open_reader(directory, redb_options)?,
-            });
-            (Arc::clone(&redb) as Arc<dyn Engine>, Some(redb))
-        }
-    };
-    let poisoned: Arc<dyn Engine> = Arc::new(PoisonedEngine::new(engine));
+            (StorePlace::Directory(_), Some(directory)) => {
+                let files = directory.databases()?.len();
+                let files = u32::try_from(files).unwrap_or(u32::MAX);
+                let kinds = TopicKind::ALL.len().try_into().unwrap_or(u32::MAX);
+                let wanted = options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT) * kinds + 1;
+                let redb_options = RedbOptions {
+                    cache_bytes: memory.engine_pages,
+                    files_max: NonZeroU32::MIN.saturating_add(files.max(wanted) - 1),
+                    lock_wait: RECOVERY_WAIT,
+                    ..RedbOptions::default()
+                };
+                if lock.is_some() {
+                    check_room_to_open(&directory)?;
+                }
+                let redb = Arc::new(match lock {
+                    Some(lock) => RedbEngine::open_writer_locked(directory, lock, redb_options)?,
+                    None => RedbEngine::open_reader(directory, redb_options)?,
+                });
+                (Arc::clone(&redb) as Arc<dyn Engine>, Some(redb))
+            }
+        };
+    let poisoned = Arc::new(PoisonedEngine::new(engine));
     let capability = poisoned.capability();
     if options.durability > capability.durability_max {
         return Err(Error::new(
@@ -70,7 +90,12 @@ pub(super) fn build_engine(
             .with("value_bytes_max", capability.value_bytes_max)
             .with("needed", VALUE_BYTES_NEEDED));
     }
-    Ok((Arc::new(PooledEngine::new(poisoned, environment, options.read_threads)), redb))
+    let reopen = redb.as_ref().map(|redb| {
+        let reopen = ReopenRedb { poisoned: Arc::clone(&poisoned), redb: Arc::clone(redb) };
+        Arc::new(reopen) as Arc<dyn Reopen>
+    });
+    let engine = Arc::new(PooledEngine::new(poisoned, environment, options.read_threads));
+    Ok(Stack { engine, redb, reopen })
 }
 
 /// Opening for writing writes, and a file left half written needs room to be read again. So it is

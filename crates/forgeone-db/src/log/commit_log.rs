@@ -340,6 +340,32 @@ impl CommitLog {
         Self { context, state: Mutex::new(LogState { head, stored: Bytes::new() }) }
     }
 
+    /// Takes over what was read from disk after a commit of unknown outcome, if that is all that was
+    /// known to be durable and at most one commit or manifest more.
+    ///
+    /// # Errors
+    /// `Corrupt` when something that was durable is missing or another.
+    pub(crate) async fn take_up(&self, loaded: &Loaded) -> Result<()> {
+        let mut state = self.state.lock().await;
+        let (known, found) = (&state.head, &loaded.head);
+        let is_known = |number: u64, hash: &Hash| (number, hash) == (known.number, &known.hash);
+        let has_known = is_known(loaded.manifest.covers, &loaded.manifest.covers_hash)
+            || loaded.tail.iter().any(|block| is_known(block.number, &block.hash));
+        let one_more = |known: u64, found: u64| found == known || found == known + 1;
+        if !has_known
+            || !one_more(known.number, found.number)
+            || !one_more(known.manifest, found.manifest)
+            || found.term != known.term
+        {
+            return Err(self.context.locate(corrupt(
+                "the database is not as it was acknowledged before the disk was full",
+            )));
+        }
+        state.head = found.clone();
+        state.stored = loaded.stored_head.clone();
+        Ok(())
+    }
+
     /// The head of the last successful commit.
     pub(crate) async fn head(&self) -> Head {
         self.state.lock().await.head.clone()

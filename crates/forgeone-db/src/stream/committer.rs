@@ -5,6 +5,7 @@ use super::change::{Change, encode_changes};
 use super::directory::Topic;
 use super::families::{SUBJECT_STATE, id_key, parse_sequence};
 use super::group::{Draft, Group};
+use super::heal::Poison;
 use super::memory::Permit;
 use super::queue::Queue;
 use super::record::{Record, RecordBatch};
@@ -17,13 +18,11 @@ use crate::log::{BlockDraft, CommitLog, SectionDraft};
 use crate::model::LineEnd;
 use crate::pool::run_blocking;
 use bytes::Bytes;
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{Error, ErrorKind, Outcome, Result};
 use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
 use std::collections::BTreeSet;
-use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Raw bytes that one group takes together, unless one request alone is larger; half of what all
@@ -107,9 +106,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     queue: Queue<(Request, Permit)>,
     limits: SealLimits,
-    poisoned: AtomicBool,
-    /// What poisoned it first.
-    poison_cause: Mutex<Option<String>>,
+    poison: Poison,
     seal_error: Mutex<Option<Error>>,
     /// Topics whose shredding has begun, or may have, and has not come to dropping their records: what
     /// is appended to them now would go with those.
@@ -158,8 +155,7 @@ impl Writer {
             shared: Arc::clone(shared),
             queue: Queue::new(),
             limits,
-            poisoned: AtomicBool::new(false),
-            poison_cause: Mutex::default(),
+            poison: Poison::default(),
             seal_error: Mutex::default(),
             condemned: Mutex::default(),
             seal_state: AsyncMutex::default(),
@@ -240,26 +236,27 @@ impl Writer {
         }
     }
 
-    /// Takes no more writes until the store is reopened.
-    pub(crate) fn poison(&self, cause: impl Display) {
-        let mut first = self.poison_cause.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| cause.to_string());
-        self.poisoned.store(true, Ordering::Release);
+    pub(super) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) const fn poison_state(&self) -> &Poison {
+        &self.poison
+    }
+
+    /// Takes no more writes until the database was opened anew.
+    pub(crate) fn poison(&self, cause: &Error) {
+        self.poison.set(cause);
     }
 
     /// Why it takes no writes.
-    fn poisoned(&self) -> Error {
-        let cause = self.poison_cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let error = poisoned().with("database", &self.shard.context().database);
-        match cause {
-            Some(cause) => error.with("cause", cause),
-            None => error,
-        }
+    pub(super) fn poisoned(&self) -> Error {
+        self.poison.error().with("database", &self.shard.context().database)
     }
 
-    /// Whether the database takes no more writes until the store is reopened.
+    /// Whether the database takes no writes until it was opened anew.
     pub(crate) fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::Acquire)
+        self.poison.is_set()
     }
 
     /// Appends records, all or none. REQUIRES: they have at most [`REQUEST_BYTES_MAX`] bytes. Once this future has been polled to the point where the
@@ -352,7 +349,7 @@ impl Writer {
             let group = AssertUnwindSafe(|| run_blocking(self.commit_group(requests)));
             if catch_unwind(group).is_err() {
                 // The replies were dropped, which tells every member that its outcome is unknown.
-                self.poison("a panic");
+                self.poison(&Error::new(ErrorKind::Internal, "the committer panicked"));
             }
         }
     }
@@ -387,12 +384,13 @@ impl Writer {
     /// Whether a group may be committed now: the database is sound, has room, and the sealer keeps
     /// up.
     async fn ready(&self, requests: &[Request]) -> Result<()> {
-        if self.is_poisoned() {
-            return Err(self.poisoned());
-        }
+        self.check_healable()?;
         self.shard.check()?;
         let bytes: usize = requests.iter().map(Request::bytes).sum();
-        self.shared.check_room(bytes as u64).await?;
+        // What is not sealed is written once more, into segments.
+        let unsealed = self.shard.state().tail.bytes();
+        self.shared.check_room(bytes as u64, unsealed as u64).await?;
+        self.heal().await?;
         self.limits.wait_for_sealer(self, &self.shared).await
     }
 
@@ -545,13 +543,6 @@ fn state_record(changes: &[Change]) -> Record {
         marker: None,
         end: LineEnd::Lf,
     }
-}
-
-fn poisoned() -> Error {
-    Error::new(
-        ErrorKind::Closed(ClosedReason::Poisoned),
-        "an earlier write failed, so this database takes no more; reopen the store",
-    )
 }
 
 impl Draft {

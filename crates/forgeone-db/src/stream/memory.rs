@@ -83,14 +83,12 @@ impl Gate {
             inside.waiting.push_back((bytes, grant));
             answer
         };
-        match answer.await {
-            Ok(permit) => permit,
-            // The sender lives in the gate, so this does not happen; nobody is held up by it.
-            Err(oneshot::Canceled) => {
-                let mut inside = lock(&self.inside);
-                self.permit(&mut inside, bytes)
-            }
+        if let Ok(permit) = answer.await {
+            return permit;
         }
+        // The sender lives in the gate, so this does not happen; nobody is held up by it.
+        let mut inside = lock(&self.inside);
+        self.permit(&mut inside, bytes)
     }
 
     fn permit(&self, inside: &mut Inside, bytes: usize) -> Permit {

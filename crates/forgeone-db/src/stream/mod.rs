@@ -12,6 +12,7 @@ mod following;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod group;
+mod heal;
 mod memory;
 mod notify;
 mod place_id;
@@ -57,7 +58,7 @@ pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};
 pub(crate) use shard::{Caches, Shard};
 pub(crate) use state_store::{StateScan, StateStore};
-pub(crate) use store::Shared;
+pub(crate) use store::{Reopen, Shared};
 pub(crate) use streams::Streams;
 pub(crate) use tail::decode_section;
 pub(crate) use token::Tokens;

@@ -99,8 +99,20 @@ impl SealLimits {
 #[derive(Debug, Default)]
 pub(crate) struct SealState {
     garbage: VecDeque<Garbage>,
-    /// The next piece number; 0 before the first pass.
+    /// The next piece number.
     next_piece: u64,
+    /// Whether pieces that an interrupted pass has left are gone.
+    swept: bool,
+}
+
+impl SealState {
+    /// Has the next pass remove what an interrupted one has left. REQUIRES: nobody reads through
+    /// an older manifest than the live one.
+    pub(super) fn sweep_again(&mut self) {
+        if self.garbage.is_empty() {
+            self.swept = false;
+        }
+    }
 }
 
 /// The part of the log that a pass seals.
@@ -180,9 +192,11 @@ pub(crate) async fn give_up(
 
 async fn prepare(shard: &Shard, state: &mut SealState) -> Result<()> {
     shard.check()?;
-    if state.next_piece == 0 {
+    if !state.swept {
         collect_orphans(shard).await?;
-        state.next_piece = shard.state().manifest.next_piece;
+        // Never a number again that this process may have read something under.
+        state.next_piece = state.next_piece.max(shard.state().manifest.next_piece);
+        state.swept = true;
     }
     Ok(())
 }
@@ -310,7 +324,8 @@ fn rebuild_wanted(writer: &Writer, shared: &Shared) {
     };
     // What it fails with is what appends of these ids go on to be told; `verify` names it.
     if catch_unwind(AssertUnwindSafe(|| run_blocking(work))).is_err() {
-        writer.poison("a panic while an index was built anew");
+        let error = Error::new(ErrorKind::Internal, "a panic while an index was built anew");
+        writer.poison(&error);
     }
 }
 
@@ -356,8 +371,9 @@ fn seal_one(writer: &Arc<Writer>, shared: &Shared) -> Option<Error> {
     }
     let pass = AssertUnwindSafe(|| run_blocking(seal(writer, shared)));
     let result = catch_unwind(pass).unwrap_or_else(|_| {
-        writer.poison("a panic while sealing");
-        Err(Error::new(ErrorKind::Internal, "sealing panicked; reopen the store"))
+        let error = Error::new(ErrorKind::Internal, "sealing panicked; reopen the store");
+        writer.poison(&error);
+        Err(error)
     });
     let error = result.err().map(|error| {
         // A disk without room is told as such: that is what the caller can do something about.

@@ -312,7 +312,7 @@ impl Shard {
     }
 
     /// Builds the state anew from what was loaded.
-    fn reset(&self, loaded: &Loaded) -> Result<()> {
+    pub(crate) fn reset(&self, loaded: &Loaded) -> Result<()> {
         let mut state = State::empty(self.context.database.as_str(), &self.layout);
         state.witness(&loaded.manifest.witnesses);
         state.links.insert(loaded.manifest.covers, loaded.manifest.covers_hash);

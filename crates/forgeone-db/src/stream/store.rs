@@ -16,10 +16,21 @@ use std::time::Duration;
 /// this and a fiftieth of what the store has and could have.
 const RESERVE_BYTES_MAX: u64 = 64 << 20;
 
+/// Opens a database anew from disk, past everything that is held in memory.
+pub(crate) trait Reopen: std::fmt::Debug + Send + Sync {
+    /// Commits to the database are made again from then on.
+    ///
+    /// # Errors
+    /// As the engine's; no commits are made then, as before.
+    fn reopen(&self, database: &DatabaseName) -> Result<()>;
+}
+
 /// Shared by all databases of an open store.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
+    /// Where the engine can open a database anew.
+    pub(crate) reopen: Option<Arc<dyn Reopen>>,
     pub(crate) environment: Arc<dyn Environment>,
     /// Gives ids to records that have none of their own.
     pub(crate) ids: PlaceIds,
@@ -51,7 +62,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        engine: Arc<dyn Engine>,
+        (engine, reopen): (Arc<dyn Engine>, Option<Arc<dyn Reopen>>),
         environment: Arc<dyn Environment>,
         ids: PlaceIds,
         (quota_bytes, memory): (u64, MemoryLimits),
@@ -59,6 +70,7 @@ impl Shared {
     ) -> Self {
         Self {
             engine,
+            reopen,
             environment,
             ids,
             memory: Memory::new(memory),
@@ -186,11 +198,13 @@ impl Shared {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Refuses a write of about `bytes` before quota or disk are full.
+    /// Refuses a write of about `bytes` before quota or disk are full, also with `unsealed` bytes that
+    /// are still to be written another time.
     ///
     /// # Errors
     /// `Full`, rejected, naming the limit.
-    pub(crate) async fn check_room(&self, bytes: u64) -> Result<()> {
+    pub(crate) async fn check_room(&self, bytes: u64, unsealed: u64) -> Result<()> {
+        let pending = bytes.saturating_add(unsealed);
         let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (mut allocated, mut available) = (0u64, None);
         for database in &databases {
@@ -209,7 +223,7 @@ impl Shared {
         }
         if let Some(available) = available {
             let reserve = RESERVE_BYTES_MAX.min(available.saturating_add(allocated) / 50);
-            if available < reserve.saturating_add(bytes.saturating_mul(2)) {
+            if available < reserve.saturating_add(pending.saturating_mul(2)) {
                 return Err(Error::new(
                     ErrorKind::Full,
                     "the disk is almost full; free space, then try again",

@@ -13,6 +13,7 @@ mod compact;
 mod contain;
 mod events;
 mod faults;
+mod full_disk;
 mod isolate;
 mod kill_image;
 mod loghub;

@@ -1,0 +1,182 @@
+//! A disk that fills up must not need a restart, nor lose what was acknowledged. Provoked on a real
+//! file system of a few MiB: filled until it is full, made room on, and filled again, in one process
+//! that keeps the store open. Contract F2: every refusal is `Full`, every read goes on, what was of
+//! unknown outcome is told truthfully by the same id, and writes go on once there is room.
+
+use crate::support::{event, options};
+use forgeone_db::{ErrorKind, EventMessage, Outcome, RedbManager, TopicKind};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const PLACE: &str = "FORGEONE_DB_TEST_FULL";
+/// Bytes of a file beside the store that goes away when the disk is full.
+const BALLAST: usize = 1 << 20;
+
+/// Runs [`child`] on a file system of so many MiB. False, with a printed reason, where the system
+/// lets no test mount one.
+fn on_a_disk_of(mib: u32) -> bool {
+    let place = tempfile::tempdir().unwrap();
+    let mount = format!("mount -t tmpfs -o size={mib}m none \"${PLACE}\"");
+    let shell = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).env(PLACE, place.path());
+        command
+    };
+    if !shell(&mount).output().is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: this system does not let a test mount a file system of {mib} MiB");
+        return false;
+    }
+    let status = shell(&format!("{mount} && exec \"$0\" \"$@\""))
+        .arg(std::env::current_exe().unwrap())
+        .args(["full_disk::child", "--exact", "--nocapture"])
+        .status()
+        .unwrap();
+    assert!(status.success(), "on a disk of {mib} MiB");
+    true
+}
+
+#[test]
+fn a_full_disk_of_16_mib_refuses_and_goes_on_without_a_restart() {
+    on_a_disk_of(16);
+}
+
+#[test]
+fn a_full_disk_of_8_mib_refuses_and_goes_on_without_a_restart() {
+    on_a_disk_of(8);
+}
+
+/// What is known of a store while its disk fills up.
+#[derive(Default)]
+struct Known {
+    next: u64,
+    acknowledged: Vec<EventMessage>,
+    unknown: Vec<EventMessage>,
+}
+
+impl Known {
+    fn make(&mut self, topic: &str) -> EventMessage {
+        self.next += 1;
+        let mut event = event(topic, self.next);
+        event.payload = (0..250).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+        event
+    }
+
+    /// Stores events until three in a row are not.
+    fn fill(&mut self, store: &RedbManager, topic: &str) {
+        let mut failed = 0;
+        while failed < 3 {
+            let event = self.make(topic);
+            match store.store_event(&event) {
+                Ok(_) => {
+                    failed = 0;
+                    self.acknowledged.push(event);
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Full, "{error:?}");
+                    failed += 1;
+                    if error.outcome() == Outcome::Unknown {
+                        self.unknown.push(event);
+                    }
+                }
+            }
+            assert!(self.next < 100_000, "the disk never filled up");
+        }
+    }
+
+    fn read_everything(&self, store: &RedbManager) {
+        for event in &self.acknowledged {
+            let found = store.get_event(event.id).unwrap();
+            assert!(found.len() == 1 && found[0].event == *event, "nothing acknowledged is lost");
+        }
+    }
+
+    /// Asks after every event of unknown outcome by storing it again.
+    fn settle(&mut self, store: &RedbManager) {
+        for event in std::mem::take(&mut self.unknown) {
+            let found = store.get_event(event.id).unwrap().len();
+            let position = store.store_event(&event).unwrap();
+            assert_eq!(position.duplicate, found == 1, "what is there is told as there");
+            self.acknowledged.push(event);
+        }
+    }
+}
+
+/// Not a test of its own: what [`on_a_disk_of`] runs.
+#[test]
+fn child() {
+    let Some(place) = std::env::var_os(PLACE) else { return };
+    let place = Path::new(&place);
+    let ballast = place.join("ballast");
+    let store = RedbManager::open(options(&place.join("store")).shard_count(1)).unwrap();
+    let mut known = Known::default();
+    let mut unknown = 0;
+    for round in 0..3 {
+        let topic = format!("round.{round}");
+        fs::write(&ballast, vec![1; BALLAST]).unwrap();
+        known.fill(&store, &topic);
+        unknown += known.unknown.len();
+        known.read_everything(&store);
+        fs::remove_file(&ballast).unwrap();
+        known.settle(&store);
+        known.read_everything(&store);
+        store.shred_topic(TopicKind::Events, &topic).unwrap();
+        store.compact(|_| {}).unwrap();
+        known.acknowledged.clear();
+    }
+    let last = known.make("last");
+    store.store_event(&last).unwrap();
+    known.acknowledged.push(last);
+    store.close().unwrap();
+    let store = RedbManager::open(options(&place.join("store"))).unwrap();
+    known.read_everything(&store);
+    println!("{} events, {unknown} of unknown outcome", known.next);
+}
+
+const LIMITED: &str = "FORGEONE_DB_TEST_LIMITED";
+
+/// The system refuses a write in the middle of a commit, which no watermark sees coming: the shard
+/// opens its file anew by itself, has all that was acknowledged, and goes on once it may.
+#[test]
+fn a_file_that_may_not_grow_heals_in_the_same_process() {
+    let place = tempfile::tempdir().unwrap();
+    // A soft limit of 4 MiB, which the process may raise; without the signal it is told as an error.
+    let status = Command::new("sh")
+        .args(["-c", "trap '' 25 && ulimit -S -f 8192 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["full_disk::limited_child", "--exact", "--nocapture"])
+        .env(LIMITED, place.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// Not a test of its own: what `a_file_that_may_not_grow_heals_in_the_same_process` runs.
+#[test]
+fn limited_child() {
+    let Some(place) = std::env::var_os(LIMITED) else { return };
+    let path = Path::new(&place).join("store");
+    let store = RedbManager::open(options(&path).shard_count(1)).unwrap();
+    let mut known = Known::default();
+    known.fill(&store, "a");
+    assert!(!known.unknown.is_empty(), "the limit is met inside a commit");
+    known.read_everything(&store);
+    let id = std::process::id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
+    assert!(raised.unwrap().success());
+    known.settle(&store);
+    known.read_everything(&store);
+    let sequences: Vec<u64> = store
+        .query_events(forgeone_db::EventQuery::default())
+        .unwrap()
+        .map(|found| found.unwrap().seq)
+        .collect();
+    let count = known.acknowledged.len() as u64;
+    assert!(sequences.iter().copied().eq(1..=count), "dense, and nothing else");
+    store.close().unwrap();
+    let store = RedbManager::open(options(&path)).unwrap();
+    known.read_everything(&store);
+    let report = store.verify(forgeone_db::VerifyDepth::Deep, |_| {}).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    println!("{count} events, healed");
+}
