@@ -136,7 +136,7 @@ fn open(ground: &Ground, world: &Arc<World>, shards: u32) -> Result<RedbManager>
         Ground::Memory(memory) => on(Arc::new(MeteredEngine::new(memory.clone()))),
         Ground::Strict(memory, seed) => on(Arc::new(StrictEngine::new(memory.clone(), *seed))),
         Ground::Directory { home, generation } => {
-            StoreOptions::new(home.path().join(generation.to_string())).cache_bytes(8 << 20)
+            StoreOptions::new(home.path().join(generation.to_string())).memory_max(48 << 20)
         }
     };
     let options = options
