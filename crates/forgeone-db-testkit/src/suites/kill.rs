@@ -56,10 +56,10 @@ impl Suite for Kill {
         "kills"
     }
 
-    fn reaches(&self) -> (u64, &'static [&'static str]) {
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
         (
             100,
-            &[
+            vec![
                 "acked writes",
                 "kills while opening",
                 "kills while closing",

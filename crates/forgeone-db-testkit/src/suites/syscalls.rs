@@ -113,8 +113,8 @@ impl Suite for Syscalls {
         "runs"
     }
 
-    fn reaches(&self) -> (u64, &'static [&'static str]) {
-        let names = &[
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
+        let names = vec![
             "pwrite64 failed",
             "fdatasync failed",
             "fsync failed",

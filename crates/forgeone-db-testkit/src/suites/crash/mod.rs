@@ -33,8 +33,8 @@ impl Suite for Crash {
         "images"
     }
 
-    fn must_count(&self) -> Vec<&'static str> {
-        counted(&["images.torn", "images.verified", "creations"])
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
+        (200_000, counted(&["images.torn", "images.verified", "creations"]))
     }
 
     fn case(&self, number: u64, mut random: Random) -> Result<Counts, String> {
@@ -68,8 +68,8 @@ impl Suite for DoubleCrash {
         "images"
     }
 
-    fn must_count(&self) -> Vec<&'static str> {
-        counted(&["images.torn", "images.verified", "creations", "recoveries"])
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
+        (200_000, counted(&["images.torn", "images.verified", "creations", "recoveries"]))
     }
 
     fn case(&self, number: u64, mut random: Random) -> Result<Counts, String> {

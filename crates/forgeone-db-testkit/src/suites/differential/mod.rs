@@ -27,8 +27,8 @@ impl Suite for Differential {
         "operations"
     }
 
-    fn reaches(&self) -> (u64, &'static [&'static str]) {
-        (60_000, REACHED)
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
+        (60_000, REACHED.to_vec())
     }
 
     fn case(&self, number: u64, random: Random) -> Result<Counts, String> {

@@ -33,9 +33,10 @@ impl Suite for Faults {
         "points"
     }
 
-    fn must_count(&self) -> Vec<&'static str> {
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
         let kinds = crate::life::Kind::ALL.iter().map(|kind| kind.name());
-        kinds.chain(["outcomes.ok", "outcomes.unknown", "outcomes.rejected", "poisoned"]).collect()
+        let outcomes = ["outcomes.ok", "outcomes.unknown", "outcomes.rejected", "poisoned"];
+        (60_000, kinds.chain(outcomes).collect())
     }
 
     fn case(&self, number: u64, mut random: Random) -> Result<Counts, String> {

@@ -26,8 +26,8 @@ impl Suite for Histories {
         "operations"
     }
 
-    fn reaches(&self) -> (u64, &'static [&'static str]) {
-        let names = &[
+    fn reaches(&self) -> (u64, Vec<&'static str>) {
+        let names = vec![
             "settings set",
             "settings compared and set",
             "lost races",
