@@ -6,6 +6,7 @@ mod check;
 mod compact;
 mod create;
 mod database;
+mod fence;
 mod key_work;
 mod keys;
 mod memory;

@@ -2,6 +2,7 @@
 
 use super::check::{Witnessed, isolate_behind, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
+use super::fence::fence;
 use super::key_work::{KeyWork, PendingKeyChange};
 use super::memory::MemorySplit;
 use super::sidecar::Sidecar;
@@ -10,9 +11,7 @@ use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
-use crate::log::{
-    BlockDraft, CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness,
-};
+use crate::log::{CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness};
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
@@ -525,21 +524,6 @@ fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
         }
         loaded => loaded.map(Some),
     }
-}
-
-/// Commits a block without content under the log's new term.
-async fn fence(shard: &Shard, log: &CommitLog, shared: &Shared) -> Result<()> {
-    let draft = BlockDraft {
-        stamp: shared.next_stamp(),
-        time: shared.environment.now(),
-        witnesses: shared.other_heads(shard.context().database.as_str()),
-        topics: Vec::new(),
-        sections: Vec::new(),
-    };
-    let block = log.append(draft).await?;
-    let head = log.head().await;
-    shared.record_head(&head);
-    shard.publish(block, head, &[])
 }
 
 pub(super) const SYSTEM_DATABASE: &str = "system"; // on-disk
