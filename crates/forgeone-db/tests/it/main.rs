@@ -19,6 +19,7 @@ mod logs;
 mod model;
 mod opening;
 mod quota;
+mod repair;
 mod rotation;
 mod rotation_crash;
 mod salvage;
