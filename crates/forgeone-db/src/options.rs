@@ -115,6 +115,13 @@ impl StoreOptions {
         }
     }
 
+    /// The same options, its key included, for a store of redb files in another directory.
+    #[must_use]
+    pub fn in_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.place = StorePlace::Directory(path.into());
+        self
+    }
+
     /// What to do about a store that is, or is not, there. Default: open it for writing.
     #[must_use]
     pub fn mode(mut self, mode: OpenMode) -> Self {

@@ -18,7 +18,9 @@ pub(crate) use logs::{AppendFormat, LogsAppendArgs, LogsCommand, LogsQueryArgs, 
 pub(crate) use state::{
     FlagsCommand, FlagsSetArgs, MetadataCommand, SettingsCommand, SettingsListArgs, SettingsSetArgs,
 };
-pub(crate) use store::{InitArgs, ManArgs, QuotaArgs, TourArgs, VerifyArgs};
+pub(crate) use store::{
+    InitArgs, ManArgs, QuotaArgs, RepairArgs, SalvageArgs, TourArgs, VerifyArgs,
+};
 pub(crate) use topics::{ShredArgs, TopicsCommand};
 pub(crate) use transfer::{ExportArgs, ExportKind, ImportArgs, OnConflict};
 
@@ -213,6 +215,40 @@ pub(crate) enum Command {
         "  forgeone-db verify --deep && echo sound",
     ))]
     Verify(VerifyArgs),
+    /// Show what of the damage can be mended, and mend it with --yes
+    ///
+    /// Verifies the store, and prints what a repair would do: indexes, which follow from records
+    /// that are there, are built anew. What it cannot mend is named. Without --yes nothing is
+    /// changed, and the store is read beside a writer or without one.
+    ///
+    /// With --yes each damaged index is written anew beside the old one, read back, and put in its
+    /// place in one step; records are never touched. A crash at any moment loses nothing: run it
+    /// again. No other process may write meanwhile.
+    #[command(after_long_help = write_exits!(;
+"   8  conflict";
+"5 is also for damage that is only shown, or that no repair mends.",
+"\nExamples:",
+"  forgeone-db repair",
+"  forgeone-db repair --yes"))]
+    Repair(RepairArgs),
+    /// Save what is left of a damaged store into a new one
+    ///
+    /// Reads the store past whatever is damaged, without changing it, also one that does not open
+    /// any more; only its keyring must open. Everything that is authentic goes into a new store in
+    /// OUT, under the same key: events and logs with their ids and times, settings with their
+    /// history, flags, metadata. Numbers stay up to the first record of a topic that is lost, and
+    /// move up behind it.
+    ///
+    /// Prints what is lost, and writes it with the old and new numbers of what was saved to
+    /// OUT.salvage.json, whose BLAKE3 hash the new store keeps in its metadata. If it is
+    /// interrupted, remove OUT and start again.
+    #[command(after_long_help = write_exits!(;
+"   8  OUT or the file of the manifest is taken";
+"5 is also for a salvage that is done, and could not save everything.",
+"\nExamples:",
+"  forgeone-db --dir broken salvage saved",
+"  forgeone-db --dir broken --json salvage saved | jq '.topics[] | select(.lost != [])'"))]
+    Salvage(SalvageArgs),
     /// Print sizes, counts and ratios, for each database and topic
     ///
     /// Works beside a writer. With --json: a line {"store": ...} and a line {"topic": ...} for each

@@ -28,12 +28,29 @@ pub(crate) struct TourArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Only what opening reads: keys, heads, manifests, the newest commits
+    /// Only what opening reads: keys, heads, manifests, the newest commits; no older record is read
     #[arg(long, conflicts_with = "deep")]
     pub(crate) quick: bool,
     /// Also look up every id, as a reader would
     #[arg(long)]
     pub(crate) deep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// Do it, instead of showing what would be done
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SalvageArgs {
+    /// The directory of the new store
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// Where to write what was saved and lost [default: OUT.salvage.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

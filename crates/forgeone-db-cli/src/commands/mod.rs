@@ -16,6 +16,8 @@ mod metadata;
 mod missing;
 mod query;
 mod quota;
+mod repair;
+mod salvage;
 mod settings;
 mod stats;
 mod topics;
@@ -54,6 +56,8 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Export(args) => export::run(&place, &args)?,
         Command::Import(args) => import::run(&place, &args)?,
         Command::Verify(args) => verify::run(&place, &args)?,
+        Command::Repair(args) => repair::run(&place, &args)?,
+        Command::Salvage(args) => salvage::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,
         Command::Compact => compact::run(&place)?,
         Command::Doctor => doctor::run(&place, core_bytes)?,

@@ -21,6 +21,7 @@ mod logs;
 mod model;
 mod opening;
 mod quota;
+mod repair;
 mod rotation;
 mod rotation_crash;
 mod salvage;
