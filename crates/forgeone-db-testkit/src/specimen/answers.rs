@@ -6,7 +6,7 @@ use forgeone_db::{
     Error, ErrorKind, EventMessage, EventQuery, LogEntry, LogQuery, MetadataEntry, QueryOrder,
     RedbManager, Result, Setting, SettingVersion, StartFrom, StoredFlag, TopicInfo, TopicPattern,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use uuid::Uuid;
 
@@ -174,7 +174,8 @@ impl Verdict {
             Ok(results) => results,
             Err(error) => return self.error(what, &error),
         };
-        let mut missing: Numbered<&T> = truth.iter().map(|(seq, one)| (*seq, one)).collect();
+        let mut missing: BTreeSet<u64> = truth.keys().copied().collect();
+        let mut seen = BTreeSet::new();
         let (mut count, mut told) = (0, Vec::new());
         for result in results {
             count += 1;
@@ -183,9 +184,13 @@ impl Verdict {
             }
             match result.map(pair) {
                 Ok((seq, found)) => {
-                    if missing.remove(&seq) != Some(&found) {
-                        return Err(format!("{what}: number {seq} is {found:?}, or came twice"));
+                    if truth.get(&seq) != Some(&found) {
+                        return Err(format!("{what}: number {seq} is {found:?}"));
                     }
+                    if !seen.insert(seq) {
+                        return Err(format!("{what}: number {seq} came twice"));
+                    }
+                    missing.remove(&seq);
                 }
                 Err(error) => {
                     self.error(what, &error)?;
@@ -193,14 +198,14 @@ impl Verdict {
                     let bound = |name| error.get(name).and_then(|text| text.parse::<u64>().ok());
                     match (bound("from"), bound("to")) {
                         (Some(from), Some(to)) => {
-                            missing.retain(|seq, _| !(from..=to).contains(seq));
+                            missing.retain(|seq| !(from..=to).contains(seq));
                         }
                         _ => missing.clear(),
                     }
                 }
             }
         }
-        if let Some((seq, _)) = missing.first_key_value() {
+        if let Some(seq) = missing.first() {
             return Err(format!("{what}: number {seq} is missing, and told was only {told:?}"));
         }
         self.right += u64::from(told.is_empty());

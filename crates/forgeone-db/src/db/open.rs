@@ -369,7 +369,13 @@ impl Opening<'_> {
                 Some(loaded) => {
                     let log = CommitLog::resume(context, loaded);
                     log.raise_term(term).await;
-                    fence(&shard, &log, shared).await?;
+                    if let Err(error) = fence(&shard, &log, shared).await {
+                        // The system database comes first, and nothing goes without it.
+                        if started.0.is_empty() || error.kind() != ErrorKind::Corrupt {
+                            return Err(error);
+                        }
+                        shard.isolate(&error);
+                    }
                     log
                 }
             };

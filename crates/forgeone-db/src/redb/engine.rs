@@ -309,7 +309,7 @@ fn commit_to(handle: &Handle, slot: &Slot, batch: &Batch) -> Result<()> {
         Ok(Err(CommitFailure::Unknown(error))) => {
             failure::from_redb(error).with_outcome(Outcome::Unknown)
         }
-        Err(panicked) => panicked.into_error(ErrorKind::Internal).with_outcome(Outcome::Unknown),
+        Err(panicked) => panicked.into_error(ErrorKind::Corrupt).with_outcome(Outcome::Unknown),
     };
     slot.poison();
     Err(failed)
