@@ -37,6 +37,12 @@ struct Topic {
     doubt: bool,
 }
 
+/// Records of one topic, with the numbers that they had.
+type Pending = (TopicKey, Vec<(u64, Record)>);
+
+/// Kind and name of a topic.
+type TopicKey = (u8, String);
+
 /// The new store while it is written.
 pub(super) struct Out<'a> {
     pub(super) target: &'a Target,
@@ -48,8 +54,8 @@ pub(super) struct Out<'a> {
     /// State records that were lost.
     pub(super) state_lost: bool,
     state_next: u64,
-    topics: BTreeMap<(u8, String), Topic>,
-    pending: BTreeMap<u64, ((u8, String), Vec<(u64, Record)>)>,
+    topics: BTreeMap<TopicKey, Topic>,
+    pending: BTreeMap<u64, Pending>,
     pending_bytes: usize,
     progress: SalvageProgress,
     on_progress: OnSalvage<'a>,

@@ -168,13 +168,12 @@ impl Source {
     /// Notes the records of a section that cannot be read, as far as the error names them.
     fn lose_section(&self, error: &Error, out: &mut Out<'_>) -> Result<()> {
         let number = |name| error.get(name).and_then(|value| value.parse::<u64>().ok());
-        match (number("topic id"), number("from"), number("to")) {
-            (Some(subject), Some(from), Some(to)) => out.lose(self, subject, (from, to), error),
-            _ => {
-                out.damage(self.context.database.as_str(), error);
-                Ok(())
-            }
+        let place = (number("topic id"), number("from"), number("to"));
+        if let (Some(subject), Some(from), Some(to)) = place {
+            return out.lose(self, subject, (from, to), error);
         }
+        out.damage(self.context.database.as_str(), error);
+        Ok(())
     }
 
     async fn take_block(&mut self, block: &Block, out: &mut Out<'_>) -> Result<()> {
