@@ -8,6 +8,7 @@
 mod campaign;
 mod ci;
 mod fuzz;
+mod interleavings;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ Tasks:
   tidy                the rules that STYLE.md explains and no other tool checks
   fuzz [TARGET] [--seconds N | --runs N] | fuzz --seeds
                       feeds every decoder, whole stores and a model with inputs of chance
+  loom | shuttle [--size N]
+                      every interleaving of few threads, or many of more, of the hand-over
+                      between callers and the committer
 
 Campaigns, each with --size, --seed, --case, --jobs, --minutes, --state FILE; see SUITE --help:
 ";
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         ["ci", "--keep-going"] => ci::run(&root(), ci::AfterFailure::KeepGoing),
         ["tidy"] => tidy::run(&root()),
         ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
+        [checker @ ("loom" | "shuttle"), rest @ ..] => interleavings::run(&root(), checker, rest),
         [suite, ..] if campaign::is_suite(suite) => campaign::run(&root(), &words),
         ["help" | "--help" | "-h"] => {
             print!("{}", help());

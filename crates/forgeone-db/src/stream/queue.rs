@@ -1,9 +1,10 @@
 //! The queue in front of a committer: bounded in bytes, taken whole.
 
 use super::notify::Notify;
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use super::sync::{Condvar, Mutex, MutexGuard};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result, mutant};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 /// Bytes that may wait for a committer. A request that finds the queue empty is taken whatever its
 /// size.
@@ -73,6 +74,10 @@ impl<T> Queue<T> {
         }
         let (mut taken, mut sum) = (Vec::new(), 0);
         while let Some((_, bytes)) = waiting.items.front() {
+            if mutant!("lose-a-request-in-the-queue") && taken.len() == 1 {
+                drop(waiting.items.pop_front());
+                break;
+            }
             if !taken.is_empty() && sum + bytes > bytes_max {
                 break;
             }
@@ -83,7 +88,9 @@ impl<T> Queue<T> {
             }
         }
         drop(waiting);
-        self.room.notify();
+        if !mutant!("tell-nobody-of-room") {
+            self.room.notify();
+        }
         Some(taken)
     }
 
