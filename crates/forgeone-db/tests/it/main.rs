@@ -13,6 +13,7 @@ mod compact;
 mod contain;
 mod events;
 mod faults;
+mod golden;
 mod kill_image;
 mod loghub;
 mod logs;
