@@ -18,6 +18,7 @@ mod kill_image;
 mod loghub;
 mod logs;
 mod model;
+mod nonces;
 mod opening;
 mod quota;
 mod rotation;
