@@ -9,6 +9,7 @@ mod campaign;
 mod ci;
 mod fuzz;
 mod interleavings;
+mod mutants;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ Tasks:
   loom | shuttle [--size N]
                       every interleaving of few threads, or many of more, of the hand-over
                       between callers and the committer
+  mutants [NAME]      makes mistakes in the product, one at a time: every one must fail a test
 
 Campaigns, each with --size, --seed, --case, --jobs, --minutes, --state FILE; see SUITE --help:
 ";
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root()),
         ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
         [checker @ ("loom" | "shuttle"), rest @ ..] => interleavings::run(&root(), checker, rest),
+        ["mutants"] => mutants::check(&root(), None),
+        ["mutants", name] => mutants::check(&root(), Some(name)),
         [suite, ..] if campaign::is_suite(suite) => campaign::run(&root(), &words),
         ["help" | "--help" | "-h"] => {
             print!("{}", help());

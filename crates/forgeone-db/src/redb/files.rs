@@ -4,7 +4,7 @@ use super::directory::{Patience, StoreDirectory, create_fresh, in_use, open_regu
 use super::failure::{self, from_io, guard};
 use super::timer::Timer;
 use super::{Recovery, RedbOptions};
-use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
 use redb::backends::FileBackend;
 use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase};
 use rustix::fs::Advice;
@@ -86,7 +86,7 @@ impl Slot {
     }
 
     pub(super) fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::Acquire)
+        self.poisoned.load(Ordering::Acquire) && !mutant!("forget-poison")
     }
 
     fn lock_handle(&self) -> RwLockWriteGuard<'_, Handle> {

@@ -4,7 +4,7 @@ use super::failure;
 use bytes::Bytes;
 use forgeone_db_engine::{
     Batch, Direction, Entry, Error, ErrorKind, KeyRange, Operation, Page, Projection, Read,
-    ReadResult, TableName,
+    ReadResult, TableName, mutant,
 };
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable as _, Table,
@@ -153,6 +153,7 @@ pub(super) fn commit(
         database.begin_write().map_err(|error| CommitFailure::NotBegun(error.into()))?;
     match apply(&transaction, batch, range_delete_entries_max) {
         Ok(()) if batch.operations().is_empty() => roll_back(transaction),
+        Ok(()) if mutant!("ignore-a-failed-sync") => Ok(drop(transaction.commit())),
         Ok(()) => transaction.commit().map_err(|error| CommitFailure::Unknown(error.into())),
         Err(refusal) => match (roll_back(transaction), refusal) {
             (Ok(()), refusal) => Err(CommitFailure::RolledBack(refusal.into_error())),

@@ -16,7 +16,7 @@ use crate::log::{BlockDraft, CommitLog, SectionDraft};
 use crate::model::LineEnd;
 use crate::pool::run_blocking;
 use bytes::Bytes;
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, mutant};
 use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
 use std::fmt::Display;
@@ -189,7 +189,7 @@ impl Writer {
 
     /// Whether the database takes no more writes until the store is reopened.
     pub(crate) fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::Acquire)
+        self.poisoned.load(Ordering::Acquire) && !mutant!("forget-poison")
     }
 
     /// Appends records, all or none. REQUIRES: they have at most [`REQUEST_BYTES_MAX`] bytes. Once this future has been polled to the point where the
@@ -305,6 +305,9 @@ impl Writer {
                     Decided::Transact(result, transaction)
                 }
             });
+        }
+        if mutant!("answer-before-the-commit") {
+            decided.drain(..).for_each(|request| request.tell(&Ok(())));
         }
         let committed = if group.is_empty() { Ok(()) } else { self.commit(group).await };
         decided.into_iter().for_each(|request| request.tell(&committed));

@@ -20,6 +20,7 @@ mod logs;
 mod model;
 mod nonces;
 mod opening;
+mod promises;
 mod quota;
 mod rotation;
 mod rotation_crash;
