@@ -1,26 +1,26 @@
 //! What must hold whatever the order of events. A checker also fails a case in which every thread
 //! waits: nobody may be forgotten.
 
-use crate::committer::{Committer, HUGE};
+use crate::committer::Committer;
 use crate::sync::{Arc, CALLERS, Ordering, REQUESTS, block_on, thread};
 use forgeone_db_engine::{ErrorKind, Outcome, Result};
 
 type Threads = Vec<thread::JoinHandle<Vec<Result<u64>>>>;
 
 /// A committer at work, and callers that append one after the other.
-fn begin(committer: &Arc<Committer>, bytes: usize) -> (thread::JoinHandle<()>, Threads) {
+fn begin(committer: &Arc<Committer>) -> (thread::JoinHandle<()>, Threads) {
     let worker = Arc::clone(committer);
     let worker = thread::spawn(move || worker.run());
     let caller = |_| {
         let committer = Arc::clone(committer);
-        thread::spawn(move || (0..REQUESTS).map(|_| append(&committer, bytes)).collect())
+        thread::spawn(move || (0..REQUESTS).map(|_| append(&committer)).collect())
     };
     (worker, (0..CALLERS).map(caller).collect())
 }
 
 /// Appends; what is acknowledged is durable at that moment.
-fn append(committer: &Committer, bytes: usize) -> Result<u64> {
-    let answer = committer.append(bytes);
+fn append(committer: &Committer) -> Result<u64> {
+    let answer = committer.append();
     if let Ok(number) = answer {
         assert!(committer.durable.load(Ordering::Acquire) >= number, "acknowledged too early");
     }
@@ -42,7 +42,7 @@ fn end(
 /// no gap.
 pub(crate) fn everybody_is_answered() {
     let committer = Committer::new(None);
-    let threads = begin(&committer, 1);
+    let threads = begin(&committer);
     let mut numbers: Vec<u64> =
         end(&committer, threads).into_iter().map(|answer| answer.unwrap()).collect();
     numbers.sort_unstable();
@@ -55,7 +55,7 @@ pub(crate) fn visible_is_durable() {
     let worker = Arc::clone(&committer);
     let worker = thread::spawn(move || worker.run());
     let caller = Arc::clone(&committer);
-    let caller = thread::spawn(move || (0..REQUESTS).for_each(|_| drop(append(&caller, 1))));
+    let caller = thread::spawn(move || (0..REQUESTS).for_each(|_| drop(append(&caller))));
     let mut delivered = 0;
     while delivered < REQUESTS {
         let seen = committer.commits.version();
@@ -76,7 +76,7 @@ pub(crate) fn visible_is_durable() {
 /// that the database takes no more; nobody is told of success.
 pub(crate) fn poison_reaches_all() {
     let committer = Committer::new(Some(0));
-    let threads = begin(&committer, 1);
+    let threads = begin(&committer);
     let answers = end(&committer, threads);
     assert_eq!(answers.len() as u64, CALLERS * REQUESTS);
     let errors = answers.into_iter().map(|answer| answer.expect_err("acknowledged after poison"));
@@ -93,7 +93,7 @@ pub(crate) fn poison_reaches_all() {
 /// A close beside callers: each append is committed or refused, and what was acknowledged is there.
 pub(crate) fn close_drains() {
     let committer = Committer::new(None);
-    let (worker, callers) = begin(&committer, 1);
+    let (worker, callers) = begin(&committer);
     committer.close();
     let answers: Vec<_> = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
     worker.join().unwrap();
@@ -102,12 +102,4 @@ pub(crate) fn close_drains() {
     for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
         assert_eq!(refused.outcome(), Outcome::Rejected);
     }
-}
-
-/// Every request fills the queue by itself, so callers wait for room.
-pub(crate) fn room_is_told() {
-    let committer = Committer::new(None);
-    let threads = begin(&committer, HUGE);
-    let answers = end(&committer, threads);
-    assert!(answers.iter().all(Result::is_ok));
 }

@@ -3,11 +3,9 @@
 
 use crate::stream::notify::Notify;
 use crate::stream::queue::Queue;
-use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering, block_on};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, Ordering};
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, mutant};
 
-/// Requests of this size fill a queue together with any other.
-pub(crate) const HUGE: usize = 64 << 20;
 const GROUP_BYTES_MAX: usize = 8 << 20;
 
 /// Where a caller waits for its answer. As with the library's channel, a request that is dropped
@@ -87,9 +85,9 @@ impl Committer {
     }
 
     /// Appends one record; gives its number.
-    pub(crate) fn append(&self, bytes: usize) -> Result<u64> {
+    pub(crate) fn append(&self) -> Result<u64> {
         let reply = Arc::new(Reply::default());
-        block_on(self.queue.push(Request(Arc::clone(&reply)), bytes))?;
+        self.queue.push(Request(Arc::clone(&reply)), 1)?;
         reply.wait()
     }
 

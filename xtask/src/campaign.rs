@@ -3,8 +3,16 @@
 use std::path::Path;
 
 /// The suites of `forgeone-db-testkit`, and what each shows.
-pub(crate) const SUITES: &[(&str, &str)] =
-    &[("appends", "concurrent appends are dense, in order, and found by whoever reads")];
+pub(crate) const SUITES: &[(&str, &str)] = &[
+    ("appends", "concurrent appends are dense, in order, and found by whoever reads"),
+    ("bytes", "no byte of a store's files can be bent without a right answer or an error"),
+    ("ciphertext", "authentic bytes in the wrong place are noticed"),
+    ("crash", "after a power loss at any operation of the disk, what was acknowledged is there"),
+    ("double-crash", "the same, with a second power loss while the store recovers"),
+    ("kill", "what was acknowledged survives kill -9 at any moment"),
+    ("memory", "a store under every load at once takes no more memory than it may"),
+    ("faults", "every operation of the disk fails once in every way, and no call breaks its word"),
+];
 
 /// Whether `name` is a suite.
 pub(crate) fn is_suite(name: &str) -> bool {

@@ -64,11 +64,6 @@ const LONGER_SUITES: &[Step] = &[
         env: &[("FORGEONE_MODEL_RUNS", "300")],
     },
     Step {
-        name: "nothing acknowledged is lost, 200 kills",
-        args: &["test", "--package", "forgeone-db-cli", "--test", "it", "--locked", "kill"],
-        env: &[("FORGEONE_DB_KILLS", "200")],
-    },
-    Step {
         name: "a change of keys may be killed at any moment, 100 kills of each kind",
         args: &["test", "--package", "forgeone-db", "--test", "it", "--locked", "rotation_crash"],
         env: &[("FORGEONE_DB_KILLS", "100")],
@@ -105,6 +100,26 @@ const LONGER_SUITES: &[Step] = &[
     },
 ];
 
+/// The suites of the test kit and what runs beside it, each as `cargo xtask` takes it. The sizes are
+/// for every change; the campaigns that `docs/reliability.md` reports are the same with larger ones.
+const CAMPAIGNS: &[&[&str]] = &[
+    &["crash", "--size", "60000"],
+    &["double-crash", "--size", "20000"],
+    &["faults", "--size", "20000"],
+    &["bytes", "--size", "1000000", "--step", "8"],
+    &["ciphertext", "--size", "1000000"],
+    &["kill", "--size", "200"],
+    &["differential", "--size", "1000000"],
+    &["histories", "--size", "200"],
+    &["syscalls", "--size", "100"],
+    &["full-disk", "--size", "1"],
+    &["memory", "--size", "1"],
+    &["loom"],
+    &["shuttle", "--size", "10000"],
+    &["mutants"],
+    &["fuzz", "--seconds", "30"],
+];
+
 /// Runs every step. True if all passed.
 pub(crate) fn run(root: &Path, after_failure: AfterFailure) -> bool {
     let mut report = Report { lines: Vec::new(), failed: 0, after_failure };
@@ -134,6 +149,9 @@ fn all_steps(root: &Path, report: &mut Report) -> Option<()> {
     report.step("tidy", || tidy::run(root))?;
     for step in AFTER_TIDY.iter().chain(LONGER_SUITES) {
         report.step(step.name, || cargo(root, step.args, step.env))?;
+    }
+    for words in CAMPAIGNS {
+        report.step(&words.join(" "), || crate::run(root, words).unwrap_or(false))?;
     }
     Some(())
 }

@@ -38,25 +38,33 @@ Exit codes: 0 ok, 1 something failed, 2 usage
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let passed = match words.as_slice() {
-        ["ci"] => ci::run(&root(), ci::AfterFailure::Stop),
-        ["ci", "--keep-going"] => ci::run(&root(), ci::AfterFailure::KeepGoing),
-        ["tidy"] => tidy::run(&root()),
-        ["fuzz", rest @ ..] => fuzz::run(&root(), rest),
-        [checker @ ("loom" | "shuttle"), rest @ ..] => interleavings::run(&root(), checker, rest),
-        ["mutants"] => mutants::check(&root(), None),
-        ["mutants", name] => mutants::check(&root(), Some(name)),
-        [suite, ..] if campaign::is_suite(suite) => campaign::run(&root(), &words),
+    match run(&root(), &words) {
+        Some(true) => ExitCode::SUCCESS,
+        Some(false) => ExitCode::FAILURE,
+        None => {
+            eprint!("{}", help());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a task. True if it passed; none if there is no such task.
+fn run(root: &Path, words: &[&str]) -> Option<bool> {
+    Some(match words {
+        ["ci"] => ci::run(root, ci::AfterFailure::Stop),
+        ["ci", "--keep-going"] => ci::run(root, ci::AfterFailure::KeepGoing),
+        ["tidy"] => tidy::run(root),
+        ["fuzz", rest @ ..] => fuzz::run(root, rest),
+        [checker @ ("loom" | "shuttle"), rest @ ..] => interleavings::run(root, checker, rest),
+        ["mutants"] => mutants::check(root, None),
+        ["mutants", name] => mutants::check(root, Some(name)),
+        [suite, ..] if campaign::is_suite(suite) => campaign::run(root, words),
         ["help" | "--help" | "-h"] => {
             print!("{}", help());
             true
         }
-        _ => {
-            eprint!("{}", help());
-            return ExitCode::from(2);
-        }
-    };
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        _ => return None,
+    })
 }
 
 fn help() -> String {

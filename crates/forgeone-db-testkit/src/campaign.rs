@@ -1,11 +1,14 @@
 //! Running the cases of a suite: in parallel, with progress, from a saved state on, and with the
 //! command that replays a failure.
 
+mod isolated;
+
 use crate::random::Random;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
@@ -19,6 +22,9 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// After so many failures a campaign stops: more of the same say nothing new.
 const FAILURES_MAX: usize = 5;
 
+/// After so many cases a campaign must have come across everything that it is there for.
+const CASES_COVERING: u64 = 48;
+
 /// What a case counted, by name: images, operations, faults that hit.
 pub(crate) type Counts = BTreeMap<&'static str, u64>;
 
@@ -30,6 +36,28 @@ pub(crate) trait Suite: Sync {
     /// What a case makes and is measured in, in the plural: one of the names that cases count.
     /// `--size` is compared with its sum.
     fn measure(&self) -> &'static str;
+
+    /// How many cases there are; none where there is no end to them.
+    fn cases(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether cases run in processes of their own, so that one which aborts, hangs or takes all
+    /// memory is a failure with a number, and not the end of the campaign.
+    fn is_isolated(&self) -> bool {
+        false
+    }
+
+    /// What a campaign must have counted at least once if it did as much as it was asked to.
+    fn must_count(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// What a campaign of at least so many must have counted, each at least once: a suite that
+    /// does not come to where it looks for mistakes finds none.
+    fn reaches(&self) -> (u64, &'static [&'static str]) {
+        (0, &[])
+    }
 
     /// Runs one case, which `random` determines.
     ///
@@ -59,6 +87,24 @@ pub(crate) struct Arguments {
     /// Keeps what was done in this file, and goes on from there
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Runs the cases whose numbers come on standard input
+    #[arg(long, hide = true)]
+    serve: bool,
+    /// What processes of isolated cases are told besides
+    #[arg(skip)]
+    told: Vec<OsString>,
+}
+
+impl Arguments {
+    /// What chooses the cases.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Tells the processes of isolated cases one argument more.
+    pub(crate) fn tell(&mut self, argument: impl Into<OsString>) {
+        self.told.push(argument.into());
+    }
 }
 
 /// What has been done of a campaign.
@@ -80,6 +126,9 @@ struct State {
 /// # Errors
 /// The state file cannot be read or written, or belongs to another campaign.
 pub(crate) fn run(suite: &impl Suite, arguments: &Arguments) -> io::Result<bool> {
+    if arguments.serve {
+        return isolated::serve(suite, arguments.seed).map(|()| true);
+    }
     if let Some(number) = arguments.case {
         return Ok(replay(suite, arguments.seed, number));
     }
@@ -109,6 +158,10 @@ fn replay(suite: &impl Suite, seed: u64, number: u64) -> bool {
 fn run_case(suite: &impl Suite, seed: u64, number: u64) -> Result<Counts, String> {
     let case = AssertUnwindSafe(|| suite.case(number, Random::of_case(seed, number)));
     catch_unwind(case).unwrap_or_else(|panic| Err(format!("a panic: {}", text(&*panic))))
+}
+
+fn named(counts: Counts) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 fn text(panic: &(dyn Any + Send)) -> &str {
@@ -162,8 +215,13 @@ impl<'a, S: Suite> Campaign<'a, S> {
     }
 
     fn work(&self) {
+        let mut worker = None;
         while let Some(number) = self.take() {
-            let result = run_case(self.suite, self.arguments.seed, number);
+            let result = if self.suite.is_isolated() {
+                isolated::run(&mut worker, &self.arguments.told, number)
+            } else {
+                run_case(self.suite, self.arguments.seed, number).map(named)
+            };
             self.record(number, result);
         }
     }
@@ -177,22 +235,23 @@ impl<'a, S: Suite> Campaign<'a, S> {
         if late || failed || self.measured(&progress.state) >= self.arguments.size {
             return None;
         }
-        let number = progress.state.open.pop().unwrap_or_else(|| {
+        let number = progress.state.open.pop().or_else(|| {
+            let number = progress.state.next;
             progress.state.next += 1;
-            progress.state.next - 1
-        });
+            self.suite.cases().is_none_or(|cases| number < cases).then_some(number)
+        })?;
         progress.open.push(number);
         Some(number)
     }
 
-    fn record(&self, number: u64, result: Result<Counts, String>) {
+    fn record(&self, number: u64, result: Result<BTreeMap<String, u64>, String>) {
         let mut progress = self.progress();
         progress.open.retain(|open| *open != number);
         *progress.state.counts.entry("cases".into()).or_default() += 1;
         match result {
             Ok(counts) => {
                 for (name, count) in counts {
-                    *progress.state.counts.entry(name.into()).or_default() += count;
+                    *progress.state.counts.entry(name).or_default() += count;
                 }
             }
             Err(what) => {
@@ -232,6 +291,17 @@ impl<'a, S: Suite> Campaign<'a, S> {
         }
     }
 
+    fn is_covered(&self, state: &State) -> bool {
+        let (from, names) = self.suite.reaches();
+        let missed = |name: &&&str| state.counts.get(**name).is_none_or(|count| *count == 0);
+        let missed: Vec<_> = names.iter().filter(missed).collect();
+        let is_covered = self.measured(state) < from || missed.is_empty();
+        if !is_covered {
+            println!("{}: FAILED: never reached: {missed:?}", self.suite.name());
+        }
+        is_covered
+    }
+
     fn end(self) -> io::Result<bool> {
         let mut progress = self.progress();
         self.save(&mut progress);
@@ -241,10 +311,23 @@ impl<'a, S: Suite> Campaign<'a, S> {
             self.arguments.seed,
             summary(&progress.state)
         );
-        match progress.error.take() {
-            Some(error) => Err(error),
-            None => Ok(progress.state.failures.is_empty()),
+        if let Some(error) = progress.error.take() {
+            return Err(error);
         }
+        let missing = self.missing(&progress.state);
+        if !missing.is_empty() {
+            eprintln!("{}: this never happened: {}", self.suite.name(), missing.join(", "));
+        }
+        let covered = missing.is_empty() && self.is_covered(&progress.state);
+        Ok(progress.state.failures.is_empty() && covered)
+    }
+
+    /// What a campaign of this size must have come across, and did not.
+    fn missing(&self, state: &State) -> Vec<&'static str> {
+        let mut missing = self.suite.must_count();
+        let small = state.counts.get("cases").copied().unwrap_or(0) < CASES_COVERING;
+        missing.retain(|name| !small && state.counts.get(*name).is_none_or(|count| *count == 0));
+        missing
     }
 }
 

@@ -23,6 +23,15 @@ impl Random {
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next().checked_rem(end).unwrap_or(0)
     }
+
+    /// One of several.
+    ///
+    /// # Panics
+    /// Where there is nothing to choose from.
+    pub(crate) fn of<T: Copy, const N: usize>(&mut self, choices: &[T; N]) -> T {
+        let index = usize::try_from(self.below(N as u64)).unwrap_or(0);
+        choices.get(index).copied().expect("a choice lies below the number of choices")
+    }
 }
 
 #[cfg(test)]

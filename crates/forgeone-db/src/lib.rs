@@ -57,6 +57,7 @@ pub mod fuzz;
 pub mod integrity;
 pub mod logs;
 pub mod model;
+pub mod recovery;
 pub mod redb;
 pub mod system;
 
@@ -93,6 +94,10 @@ pub use model::{
     StreamableEvent, TopicInfo, TopicPattern,
 };
 pub use options::{DbOptions, OpenMode, StoreOptions};
+pub use recovery::{
+    KeptRange, LostRange, RebuiltIndex, RepairPlan, RepairProgress, RepairReport, RepairStep,
+    SalvageDamage, SalvageProgress, SalvageReport, SalvagedTopic,
+};
 pub use stream::TopicKind;
 pub use system::{
     Flag, FlagReason, FlagResults, FlagState, FlagValue, FlagVariant, MetadataEntry,

@@ -2,11 +2,15 @@
 
 use crate::crypto::{KdfParams, Key};
 use crate::environment::{Environment, SystemEnvironment};
+use crate::redb::{Disk, SystemDisk};
 use forgeone_db_engine::{Durability, Engine};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What an open store may take in memory unless its options say otherwise.
+const MEMORY_DEFAULT: u64 = 512 << 20;
 
 /// The options of the specification: enough to open or create a store in a directory. Everything
 /// else is set through [`StoreOptions`].
@@ -67,13 +71,14 @@ pub struct StoreOptions {
     pub(crate) kdf: KdfParams,
     pub(crate) max_size_bytes: Option<u64>,
     pub(crate) shard_count: Option<u32>,
-    pub(crate) cache_bytes: u64,
+    pub(crate) memory_max: u64,
     pub(crate) lock_wait: Duration,
     pub(crate) durability: Durability,
     pub(crate) read_threads: usize,
     pub(crate) tail_bytes: usize,
     pub(crate) tail_records: u64,
     pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) disk: Arc<dyn Disk>,
 }
 
 impl StoreOptions {
@@ -99,13 +104,14 @@ impl StoreOptions {
             kdf: KdfParams::DEFAULT,
             max_size_bytes: None,
             shard_count: None,
-            cache_bytes: 32 << 20,
+            memory_max: MEMORY_DEFAULT,
             lock_wait: Duration::ZERO,
             durability: Durability::Sync,
             read_threads: 4,
             tail_bytes: 4 << 20,
             tail_records: 65_536,
             environment: Arc::new(SystemEnvironment::new()),
+            disk: Arc::new(SystemDisk),
         }
     }
 
@@ -147,11 +153,29 @@ impl StoreOptions {
         self
     }
 
-    /// Bytes of all caches together: the engine's pages, opened units and indexes. At least 8 MiB
-    /// is used. Default: 32 MiB.
+    /// The number of shards, unless one was given; a number beyond all limits is none.
+    pub(crate) fn shard_count_or(mut self, count: u32) -> Self {
+        if count < 1024 {
+            self.shard_count.get_or_insert(count.max(1));
+        }
+        self
+    }
+
+    /// Bytes of memory that the open store takes at most, beside the program around it. Writers wait
+    /// rather than exceed it. Default: 512 MiB. Opening with less than 48 MiB is `Invalid`.
+    ///
+    /// 36 MiB are for threads and what the allocator keeps for them. Of 32 parts of the rest, the engine's pages get 2, opened units and index pages 2, requests that wait or
+    /// are being committed 5, records and index entries that are not sealed yet 12, sealing 2,
+    /// searches 4; 5 are left to manifests and what the allocator cannot use.
+    ///
+    /// # Limits
+    /// Not in it: what is handed to the caller; one request, record or state value that exceeds its
+    /// share by itself, which is held whole, one such request at a time; what a handle finds unsealed
+    /// when it is opened, left by one that was allowed more, until it is sealed; pages of at most
+    /// 1 MiB for each subscription.
     #[must_use]
-    pub fn cache_bytes(mut self, bytes: u64) -> Self {
-        self.cache_bytes = bytes.max(8 << 20);
+    pub fn memory_max(mut self, bytes: u64) -> Self {
+        self.memory_max = bytes;
         self
     }
 
@@ -192,6 +216,15 @@ impl StoreOptions {
     #[must_use]
     pub fn environment(mut self, environment: Arc<dyn Environment>) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// Where the files of a store in a directory lie: for tests that inject faults, and for embedders
+    /// with files of their own. Every promise on durability is as good as the disk's. Has no effect
+    /// on a store on an engine of its own. Default: the operating system's file system.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
         self
     }
 }

@@ -112,6 +112,9 @@ const fn testkit(suite: &'static str) -> Probe {
 /// Every interleaving of a few threads.
 const LOOM: Probe = Probe { program: Program::Loom, filter: "" };
 
+/// Power losses at every operation of the disk.
+const CRASH: Probe = testkit("crash --size 2000 --jobs 2");
+
 const fn mutant(name: &'static str, mistake: &'static str, probes: &'static [Probe]) -> Mutant {
     Mutant { name, mistake, probes }
 }
@@ -194,11 +197,6 @@ pub(super) const MUTANTS: &[Mutant] = &[
     mutant(
         "wake-before-there-is-news",
         "whoever waits is woken before what it waits for can be seen",
-        &[LOOM],
-    ),
-    mutant(
-        "tell-nobody-of-room",
-        "callers that wait for room in the queue are not told of it",
         &[LOOM],
     ),
     mutant("lose-a-request-in-the-queue", "the second request of a group is dropped", &[LOOM]),
@@ -297,6 +295,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "follow-a-log-that-went-back",
         "an open reader takes an older head for a newer one",
         &[it("promises::")],
+    ),
+    // What only a power cut shows (D1, C1, K4).
+    mutant("skip-the-sync-of-a-commit", "redb's files are never synced", &[CRASH]),
+    mutant(
+        "skip-the-sync-of-the-directory",
+        "names in the store's directory are never synced",
+        &[CRASH],
+    ),
+    mutant(
+        "skip-the-sync-of-a-small-file",
+        "a keyring is renamed into place before it is synced",
+        &[CRASH],
     ),
 ];
 

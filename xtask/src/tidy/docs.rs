@@ -6,6 +6,8 @@ use super::{EXPLAINED_IN, Problems, RULES, Tree};
 
 const ERRORS: &str = "crates/forgeone-db-engine/src/error/mod.rs";
 const ERRORS_DOC: &str = "docs/errors.md";
+/// Every promise, and the tests that show it.
+const PROMISES_DOC: &str = "docs/reliability.md";
 /// The format is drawn in `docs/format.md` and its parts `docs/format-<part>.md`.
 const FORMAT_DOC: &str = "docs/format";
 const ON_DISK: &str = "// on-disk";
@@ -86,6 +88,24 @@ pub(super) fn format_table(tree: &Tree, problems: &mut Problems) {
             } else if !drawn.iter().any(|doc| has_word(doc, name)) {
                 let message = format!("`{name}` is on disk, and no {FORMAT_DOC}*.md names it");
                 problems.add(file.path, line_number, message);
+            }
+        }
+    }
+}
+
+/// Each test that the document of promises names is one, and so is each suite.
+pub(super) fn proofs(tree: &Tree, problems: &mut Problems) {
+    let Some(text) = tree.get(PROMISES_DOC) else { return };
+    let rows = text.lines().enumerate().filter(|(_, line)| line.starts_with("| "));
+    for (index, line) in rows {
+        let Some((_, shown_by)) = line.trim_end_matches(" |").rsplit_once(" | ") else { continue };
+        for name in shown_by.split('`').skip(1).step_by(2) {
+            let is_test =
+                name.contains('_') && name.chars().all(|c| c == '_' || c.is_alphanumeric());
+            let header = format!("fn {name}(");
+            if is_test && !tree.rust().any(|file| file.text.contains(&header)) {
+                let message = format!("names `{name}`, and there is no such test");
+                problems.add(PROMISES_DOC, Some(index + 1), message);
             }
         }
     }

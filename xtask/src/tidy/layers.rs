@@ -42,7 +42,8 @@ const EDGES: &[(&str, &[&[&str]])] = &[
     // What was recovered is verified.
     ("recovery", &[L0, L1, BASE, STORES, &["integrity"]]),
     ("metrics", &[L0, L1, BASE, STORES]),
-    ("options", &[L0, L1]),
+    // Where a store's files lie is an option.
+    ("options", &[L0, L1, &["redb"]]),
     ("db", &[L0, L1, &["redb", "options", "pool"], BASE, STORES, L4]),
 ];
 

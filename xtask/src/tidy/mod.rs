@@ -36,6 +36,7 @@ const RULES: &[Rule] = &[
     Rule { name: "file-heads", check: modules::file_heads },
     Rule { name: "error-table", check: docs::error_table },
     Rule { name: "format-table", check: docs::format_table },
+    Rule { name: "proofs", check: docs::proofs },
     Rule { name: "ascii", check: text::ascii },
     Rule { name: "registries", check: text::registries },
     Rule { name: "explained", check: docs::explained },

@@ -182,6 +182,15 @@ fn every_constant_on_disk_is_in_the_format() {
 }
 
 #[test]
+fn a_promise_names_tests_that_exist() {
+    let code = ("crates/a/src/b.rs", "#[test]\nfn it_is_so() {}\n");
+    let row = |tests: &str| format!("| D1 | a promise | {tests} |\n");
+    passes("proofs", &[code, ("docs/reliability.md", &row("`it_is_so`, suite `crash`"))]);
+    let gone = row("`it_is_so`, `it_was_so`");
+    fails("proofs", &[code, ("docs/reliability.md", &gone)], &[":1:", "`it_was_so`"]);
+}
+
+#[test]
 fn sources_are_ascii_and_name_no_registry() {
     passes("ascii", &[("a.rs", "\"\\u{e9}\"")]);
     fails("ascii", &[("a.md", "a\nb\u{e9}")], &["a.md:2:", "U+00E9"]);

@@ -24,7 +24,8 @@ impl ForgeOne {
         let options = StoreOptions::new(path)
             .mode(OpenMode::OpenOrCreate)
             .shard_count(shards)
-            .key(key.map(Key::raw));
+            .key(key.map(Key::raw))
+            .memory_max(256 << 20);
         Ok(Self { manager: RedbManager::open(options)? })
     }
 

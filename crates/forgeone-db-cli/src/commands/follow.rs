@@ -1,9 +1,10 @@
 //! `events tail` and `logs tail`: records in the order they were stored, and those to come.
 
+use super::missing::Missing;
 use crate::args::{LogsTailArgs, TailArgs};
 use crate::exit::Failure;
 use crate::interrupt::interruption;
-use crate::output::{Output, Reader, say};
+use crate::output::{Output, Reader};
 use crate::store::Place;
 use forgeone_db::{Error, ErrorKind, StartFrom};
 use futures::executor::block_on;
@@ -63,36 +64,20 @@ fn print<T>(
     if endless {
         return follow(records, output, one);
     }
+    let mut missing = Missing::default();
     while let Some(record) = block_on(records.next()) {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) if tell_gap(&error) => continue,
+        match record {
+            Ok(record) if one(output, &record)? == Reader::Gone => return Ok(()),
+            Ok(_) => {}
             Err(error) => {
-                // What was found before the damage is worth having.
+                // What was found before is worth having, and comes before what is said of the rest.
                 output.flush()?;
-                return Err(error.into());
+                missing.tell(error)?;
             }
-        };
-        if one(output, &record)? == Reader::Gone {
-            return Ok(());
         }
     }
     output.flush()?;
-    Ok(())
-}
-
-/// Says what is missing on purpose, if that is what the error is about; the records behind it come
-/// next.
-pub(super) fn tell_gap(error: &Error) -> bool {
-    let gap = (error.get("topic"), error.get("from"), error.get("to"), error.get("reason"));
-    let (ErrorKind::NotFound, (Some(topic), Some(from), Some(to), Some(reason))) =
-        (error.kind(), gap)
-    else {
-        return false;
-    };
-    let at = error.get("shredded_at").map_or_else(String::new, |at| format!(" at {at}"));
-    say(format_args!("gap: {from} to {to} of topic {topic} were {reason}{at}"));
-    true
+    missing.end()
 }
 
 /// Prints records until an interruption; flushes whenever there is nothing to print at once.
@@ -102,6 +87,7 @@ pub(super) fn follow<T>(
     mut one: impl FnMut(&mut Output, &T) -> Result<Reader, Failure>,
 ) -> Result<(), Failure> {
     let mut interrupted = interruption()?;
+    let mut missing = Missing::default();
     loop {
         let next = if let Some(next) = records.next().now_or_never() {
             next
@@ -111,14 +97,17 @@ pub(super) fn follow<T>(
             }
             match block_on(select(records.next(), &mut interrupted)) {
                 Either::Left((next, _)) => next,
-                Either::Right(_) => return Ok(()),
+                Either::Right(_) => return missing.end(),
             }
         };
         let gone = match next {
             None => break,
             Some(Ok(record)) => one(output, &record)? == Reader::Gone,
-            Some(Err(error)) if tell_gap(&error) => false,
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(error)) => {
+                output.flush()?;
+                missing.tell(error)?;
+                false
+            }
         };
         if gone {
             return Ok(());
@@ -128,5 +117,5 @@ pub(super) fn follow<T>(
         }
     }
     output.flush()?;
-    Ok(())
+    missing.end()
 }

@@ -1,6 +1,6 @@
 //! `logs get` and `logs query`: finding log entries.
 
-use super::follow::tell_gap;
+use super::missing::Missing;
 use crate::args::LogsQueryArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::{LogShape, Output, Reader, quoted, say};
@@ -54,7 +54,13 @@ pub(super) fn query(place: &Place, args: LogsQueryArgs) -> Result<(), Failure> {
     let topics = args.topic.clone().unwrap_or_else(TopicPattern::all);
     let query = build(args)?;
     let manager = place.read()?;
-    let mut printer = Printer { output: place.output(), shape, left: limit, last_seq: 0 };
+    let mut printer = Printer {
+        output: place.output(),
+        shape,
+        left: limit,
+        last_seq: 0,
+        missing: Missing::default(),
+    };
     let next = match order {
         Order::Time => {
             let query = limit.map_or_else(|| query.clone(), |limit| query.clone().limit(limit));
@@ -70,7 +76,6 @@ pub(super) fn query(place: &Place, args: LogsQueryArgs) -> Result<(), Failure> {
                     Ok(wanted) => wanted.then_some(Ok(entry)),
                     Err(error) => Some(Err(error)),
                 },
-                Err(error) if tell_gap(&error) => None,
                 Err(error) => Some(Err(error)),
             });
             let entries = entries.take_while(|entry| !matches!(entry, Ok(e) if e.seq > last));
@@ -83,7 +88,7 @@ pub(super) fn query(place: &Place, args: LogsQueryArgs) -> Result<(), Failure> {
     {
         say(format_args!("for what comes behind the limit: {next}"));
     }
-    Ok(())
+    printer.missing.end()
 }
 
 /// Prints entries until there are no more, or nobody reads them.
@@ -93,6 +98,7 @@ struct Printer {
     /// How many more are wanted.
     left: Option<u64>,
     last_seq: u64,
+    missing: Missing,
 }
 
 impl Printer {
@@ -107,9 +113,10 @@ impl Printer {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    // What was found before the damage is worth having.
+                    // What was found before is worth having, and comes before what is said of the rest.
                     self.output.flush()?;
-                    return Err(error.into());
+                    self.missing.tell(error)?;
+                    continue;
                 }
             };
             if self.output.log(&entry, self.shape)? == Reader::Gone {

@@ -13,6 +13,7 @@ mod key;
 mod logs;
 mod man;
 mod metadata;
+mod missing;
 mod query;
 mod quota;
 mod settings;

@@ -1,5 +1,6 @@
 //! `events get` and `events query`: finding events.
 
+use super::missing::Missing;
 use crate::args::QueryArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Reader;
@@ -25,21 +26,20 @@ pub(super) fn get(place: &Place, id: Uuid) -> Result<(), Failure> {
 pub(super) fn run(place: &Place, args: QueryArgs) -> Result<(), Failure> {
     let manager = place.read()?;
     let mut output = place.output();
+    let mut missing = Missing::default();
     for event in manager.query_events(query(args))? {
-        let event = match event {
-            Ok(event) => event,
+        match event {
+            Ok(event) if output.event(&event)? == Reader::Gone => return Ok(()),
+            Ok(_) => {}
             Err(error) => {
-                // What was found before the damage is worth having.
+                // What was found before is worth having, and comes before what is said of the rest.
                 output.flush()?;
-                return Err(error.into());
+                missing.tell(error)?;
             }
-        };
-        if output.event(&event)? == Reader::Gone {
-            return Ok(());
         }
     }
     output.flush()?;
-    Ok(())
+    missing.end()
 }
 
 fn query(args: QueryArgs) -> EventQuery {

@@ -25,7 +25,16 @@ impl Suite for Noting {
 }
 
 fn arguments(size: u64, state: Option<PathBuf>) -> Arguments {
-    Arguments { size, seed: 1, case: None, jobs: None, minutes: None, state }
+    Arguments {
+        size,
+        seed: 1,
+        case: None,
+        jobs: None,
+        minutes: None,
+        state,
+        serve: false,
+        told: Vec::new(),
+    }
 }
 
 fn cases(suite: &Noting) -> Vec<u64> {

@@ -1,23 +1,24 @@
-//! The test kit as it is started: a suite runs, and what is no suite is wrong usage. Without this, a
-//! campaign that does nothing would pass.
+//! Small runs of the suites that start processes: without them a suite that has rotted is noticed
+//! by a long campaign only.
 
-#![expect(clippy::unwrap_used, reason = "these are tests, helpers included")]
+#![expect(clippy::unwrap_used, reason = "tests, helpers included")]
 
-use std::process::{Command, Output};
+mod memory;
 
-fn testkit(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_forgeone-db-testkit")).args(args).output().unwrap()
+use std::process::Command;
+
+/// Runs a suite; it must pass. Gives what it printed.
+fn run(words: &[&str]) -> String {
+    let program = env!("CARGO_BIN_EXE_forgeone-db-testkit");
+    let output = Command::new(program).args(words).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    out
 }
 
 #[test]
-fn a_suite_runs_until_it_has_done_what_was_asked_for() {
-    let output = testkit(&["appends", "--size", "20", "--jobs", "1"]);
-    assert!(output.status.success());
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("events") && said.contains("0 failed"), "{said}");
-}
-
-#[test]
-fn what_is_no_suite_is_wrong_usage() {
-    assert_eq!(testkit(&["no-such-suite"]).status.code(), Some(2));
+fn twenty_kills_lose_nothing() {
+    let out = run(&["kill", "--size", "1", "--seed", "7", "--jobs", "1"]);
+    assert!(out.contains("1 cases") && out.contains("0 failed"), "{out}");
 }

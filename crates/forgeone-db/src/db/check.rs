@@ -43,7 +43,8 @@ pub(super) fn open_closed(stored: &[u8], keys: &KeyStore) -> Result<Vec<Witness>
     })
 }
 
-/// The heads that the last clean close has witnessed.
+/// The heads that the last clean close has witnessed. A file that cannot be read is no reason to
+/// keep a store shut: whoever can damage it can remove it. `verify` tells of it.
 pub(super) async fn read_closed(
     sidecar: &Sidecar,
     keys: &KeyStore,
@@ -64,18 +65,77 @@ fn place(lineage: Lineage) -> Place {
     Place { lineage, subject: 0, position: 0 }
 }
 
-/// Checks every head that some database or the last clean close has witnessed against what is
-/// there.
+/// What the databases of a store and its last clean close have witnessed, and by whom.
+pub(super) struct Witnessed(Vec<(Witness, String)>);
+
+impl Witnessed {
+    pub(super) fn collect(shards: &[Arc<Shard>], closed: &[Witness]) -> Self {
+        let closed = closed.iter().map(|head| (head.clone(), "the last clean close".to_owned()));
+        let mut all: Vec<_> = closed.collect();
+        for shard in shards {
+            let by = shard.context().database.as_str();
+            all.extend(shard.state().witnesses().into_iter().map(|head| (head, by.to_owned())));
+        }
+        Self(all)
+    }
+
+    pub(super) fn heads(&self) -> impl Iterator<Item = &Witness> {
+        self.0.iter().map(|(head, _)| head)
+    }
+
+    /// What speaks against databases: that their newest commits are missing or replaced.
+    pub(super) fn against(&self, shards: &[Arc<Shard>]) -> Vec<Accusation> {
+        let check = |(head, by): &(Witness, String)| {
+            let error = check(shards, head, by).err()?;
+            Some(Accusation { database: head.database.clone(), by: by.clone(), error })
+        };
+        self.0.iter().filter_map(check).collect()
+    }
+}
+
+/// That a database is not what another, or the last clean close, has seen of it.
+pub(super) struct Accusation {
+    database: String,
+    by: String,
+    error: Error,
+}
+
+/// Takes databases out of use that are not what they were. `shards` begin with the system database,
+/// and it and the last clean close are believed first. A shard against which anything else speaks
+/// has no say against the system database.
 ///
 /// # Errors
-/// `Corrupt`, naming the database whose newest commits are missing or replaced.
-pub(super) fn check_witnesses(shards: &[Arc<Shard>], closed: &[Witness]) -> Result<()> {
-    for shard in shards {
-        let witnesses = shard.state().witnesses();
-        let by = shard.context().database.as_str();
-        witnesses.iter().try_for_each(|witness| check(shards, witness, by))?;
+/// That of the system database, or of one that the store should not have: nothing goes without it.
+pub(super) fn isolate_behind(shards: &[Arc<Shard>], against: &[Accusation]) -> Result<()> {
+    let shard = |database: &str| {
+        shards.iter().skip(1).find(|shard| shard.context().database.as_str() == database)
+    };
+    let isolate = |one: &Accusation| match shard(&one.database) {
+        Some(shard) => {
+            shard.isolate(&one.error);
+            Ok(())
+        }
+        None => Err(one.error.duplicate()),
+    };
+    let (by_shards, believed): (Vec<_>, Vec<_>) =
+        against.iter().partition(|one| shard(&one.by).is_some());
+    believed.into_iter().try_for_each(isolate)?;
+    let speaks = |one: &&&Accusation| shard(&one.by).is_some_and(|shard| shard.check().is_ok());
+    for one in by_shards.iter().filter(|one| shard(&one.database).is_none()) {
+        let against_its_witness =
+            by_shards.iter().filter(speaks).find(|other| other.database == one.by);
+        match against_its_witness {
+            Some(other) => isolate(other)?,
+            None if speaks(&one) => isolate(one)?,
+            None => {}
+        }
     }
-    closed.iter().try_for_each(|witness| check(shards, witness, "the last clean close"))
+    by_shards
+        .iter()
+        .filter(speaks)
+        .filter(|one| shard(&one.database).is_some())
+        .copied()
+        .try_for_each(isolate)
 }
 
 fn check(shards: &[Arc<Shard>], witness: &Witness, by: &str) -> Result<()> {

@@ -115,6 +115,7 @@ impl Database {
         let (shared, engine) = (Arc::clone(&core.shared), Arc::clone(&core.engine));
         let work = async move {
             shared.check_open()?;
+            writer.shard().check()?;
             seal(&writer, &shared).await?;
             shared.sealed.notify();
             tidy_up(&writer).await?;

@@ -6,7 +6,7 @@ use crate::environment::Environment;
 use crate::log::KeyringWatch;
 use crate::options::StoreOptions;
 use bytes::Bytes;
-use forgeone_db_engine::{BoxFuture, Error, ErrorKind, Result};
+use forgeone_db_engine::{BoxFuture, Error, ErrorKind, Outcome, Result};
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,11 +47,15 @@ pub(super) async fn complete(
 ///
 /// # Durability
 /// Durable on return. A crash in between leaves the old or the new keyring in force, never neither.
+///
+/// # Errors
+/// As the directory's or engine's; `Unknown` once the first copy is written, since that counts.
 pub(super) async fn put_both(sidecar: &Sidecar, keyring: &Keyring) -> Result<()> {
     put(sidecar, keyring).await?;
     let [first, second] = KEYRING_NAMES;
     let other = if keyring.number().is_multiple_of(2) { second } else { first };
-    sidecar.replace(other, &keyring.to_bytes()).await
+    let replaced = sidecar.replace(other, &keyring.to_bytes()).await;
+    replaced.map_err(|error| error.with_outcome(Outcome::Unknown))
 }
 
 /// Makes both copies the keyring that counts: the other one may be what a crash between two writes

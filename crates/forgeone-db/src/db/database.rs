@@ -66,9 +66,10 @@ impl Database {
     /// # Errors
     /// `NotFound` where there is no store and none is to be created; `AlreadyExists` in mode
     /// `Create`, or for a directory with other content; `WrongKey` for a wrong, missing or
-    /// tampered key; `Invalid` for a key where none is needed; `InUse` while another process
-    /// writes; `Corrupt` when something is damaged, missing or older than something else has seen
-    /// it; `UpgradeRequired` for a newer format; `Unsupported` for more durability than the engine
+    /// tampered key; `Invalid` for a key where none is needed, and for too little memory; `InUse`
+    /// while another process writes; `Corrupt` when keyring or system database are damaged, missing
+    /// or older than something else has seen them; `UpgradeRequired` for a newer format;
+    /// `Unsupported` for more durability than the engine
     /// can give.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;
@@ -158,7 +159,8 @@ impl Database {
     ///
     /// # Errors
     /// `Invalid` in a store that is not encrypted; `Unsupported` on a handle that only reads;
-    /// `Corrupt` when something that has to be rewritten is damaged; as a commit.
+    /// `Corrupt` when something that has to be rewritten is damaged; as a commit. Once the change is
+    /// noted the outcome is `Unknown`, whatever went wrong: the next opening goes on with it.
     ///
     /// # Limits
     /// Rewrites up to 32 MiB of records at a time, and an index of a database as a whole. Needs room
@@ -196,7 +198,7 @@ impl Database {
     /// # Errors
     /// `NotFound` for an unknown topic. `Unsupported` in a store that is not encrypted, where
     /// nothing could be destroyed: what is removed stays readable on the medium; and on a handle
-    /// that only reads. As a commit.
+    /// that only reads. As a commit; once it has begun the outcome is `Unknown`.
     pub async fn shred_topic(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
         let name = name.to_owned();
         self.key_work(|work| async move { work.shred(kind, &name).await }).await

@@ -14,7 +14,7 @@ use crate::stream::{
     Directory, IfAbsent, Remaining, Shared, Shredding, TopicKind, Writer, amend,
     drop_shredded_entries, give_up, rewrite_older, seal,
 };
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::lock::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -94,6 +94,12 @@ pub struct Shredded {
     pub last_seq: u64,
 }
 
+/// The error of a change that was noted: whatever went wrong, the next opening goes on with it, so
+/// nobody can say that it will never be.
+fn begun(error: Error) -> Error {
+    error.with_outcome(Outcome::Unknown)
+}
+
 /// Is told from time to time how far a change of keys has come.
 pub(super) type OnKeyProgress<'a> = &'a mut (dyn FnMut(&KeyProgress) + Send);
 
@@ -170,7 +176,7 @@ impl KeyWork {
                 let store = keyring.lineage().store_id;
                 let tokens = CursorKey::derive(keyring.system_key(), &store)?;
                 let boundary = self.directory.begin_rekey(tokens.bytes()).await?;
-                self.finish_data(boundary, progress).await
+                self.finish_data(boundary, progress).await.map_err(begun)
             }
         }
     }
@@ -181,8 +187,15 @@ impl KeyWork {
         // Not a replacement of data keys: damage that keeps it from ending must not keep this one.
         self.finish_destroying().await?;
         let at = self.environment().now();
-        let shredding = self.directory.begin_shredding(kind, name, at).await?;
-        self.finish_shredding(&shredding).await
+        let topic = self.directory.get(kind, name).await?;
+        let begun_at = self.directory.begin_shredding(kind, name, at).await;
+        if let (Err(error), Some(topic)) = (&begun_at, topic)
+            && error.outcome() == Outcome::Unknown
+        {
+            // If the note is there after all, the next opening goes by it.
+            self.writer_of(kind.code(), topic.shard)?.condemn(topic.id);
+        }
+        self.finish_shredding(&begun_at?).await.map_err(begun)
     }
 
     pub(super) async fn replace_slot(
@@ -209,6 +222,7 @@ impl KeyWork {
     /// Finishes what was cut short, but for a replacement of data keys.
     async fn finish_destroying(&self) -> Result<()> {
         self.shared.check_open()?;
+        self.check_shards()?;
         if let Some(shredding) = self.directory.shredding().await? {
             self.finish_shredding(&shredding).await?;
         }
@@ -220,6 +234,7 @@ impl KeyWork {
 
     async fn finish_pending(&self, progress: OnKeyProgress<'_>) -> Result<()> {
         self.shared.check_open()?;
+        self.check_shards()?;
         if let Some(shredding) = self.directory.shredding().await? {
             self.finish_shredding(&shredding).await?;
         }
@@ -238,7 +253,7 @@ impl KeyWork {
             self.finish_generation().await?;
         }
         self.put(self.keys.keyring().rotate(self.environment())?).await?;
-        self.finish_generation().await
+        self.finish_generation().await.map_err(begun)
     }
 
     async fn finish_generation(&self) -> Result<()> {
@@ -335,6 +350,7 @@ impl KeyWork {
     /// The part of finishing that comes before the first append: a topic that was being shredded
     /// gives up its records now, so that none that is appended later goes with them.
     pub(super) async fn prepare(&self) -> Result<()> {
+        self.check_shards()?;
         match self.directory.shredding().await? {
             Some(shredding) => self.give_up(&shredding).await.map(drop),
             None => Ok(()),
@@ -343,19 +359,27 @@ impl KeyWork {
 
     /// Drops the records, unless that was done; gives the topic's database.
     async fn give_up(&self, shredding: &Shredding) -> Result<&Arc<Writer>> {
-        let place = self
-            .shards
-            .iter()
-            .find(|(kind, index, _)| kind.code() == shredding.kind && *index == shredding.shard);
-        let (_, _, writer) = place.ok_or_else(|| corrupt("a topic to shred has no shard"))?;
+        let writer = self.writer_of(shredding.kind, shredding.shard)?;
         let topics = &writer.shard().context().topics;
         let is_done = topics
             .keys_of(shredding.topic)
             .is_ok_and(|keys| keys.iter().all(|key| key.id().0 >= shredding.key));
         if !is_done {
-            let intro = self.directory.shredded_intro(shredding).await?;
-            give_up(writer, &self.shared, (intro, shredding.at())).await?;
+            // Appends go on beside it; what comes after it has failed would be gone one day.
+            let given_up = match self.directory.shredded_intro(shredding).await {
+                Ok(intro) => give_up(writer, &self.shared, (intro, shredding.at())).await,
+                Err(error) => Err(error),
+            };
+            given_up.inspect_err(|_| writer.condemn(shredding.topic))?;
         }
+        writer.pardon(shredding.topic);
+        Ok(writer)
+    }
+
+    fn writer_of(&self, kind: u8, shard: u32) -> Result<&Arc<Writer>> {
+        let place =
+            self.shards.iter().find(|(other, index, _)| other.code() == kind && *index == shard);
+        let (_, _, writer) = place.ok_or_else(|| corrupt("a topic to shred has no shard"))?;
         Ok(writer)
     }
 
@@ -368,6 +392,11 @@ impl KeyWork {
         let manifest = Arc::clone(&writer.shard().state().manifest);
         let floor = manifest.floor(shredding.topic);
         Ok(Shredded { last_seq: floor.map_or(0, |floor| floor.first.saturating_sub(1)) })
+    }
+
+    /// Keys are changed everywhere or nowhere.
+    fn check_shards(&self) -> Result<()> {
+        self.shards.iter().try_for_each(|(_, _, writer)| writer.shard().check())
     }
 
     /// Makes `next` the keyring that counts.

@@ -46,7 +46,14 @@ impl StoreKeys {
     /// `NotFound`, `WrongKey`, `Corrupt`, `UpgradeRequired`; `Invalid` for a key where the store is
     /// not encrypted.
     pub fn read(path: impl AsRef<Path>, key: Option<&Key>) -> Result<Self> {
-        let directory = StoreDirectory::open(path)?;
+        Self::read_in(StoreDirectory::open(path)?, key)
+    }
+
+    /// As [`read`](Self::read), in a directory on any disk.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_in(directory: StoreDirectory, key: Option<&Key>) -> Result<Self> {
         let sidecar = Sidecar::Directory(directory);
         let keyring = open_keyring(&run_blocking(sidecar.keyrings())?, key)?;
         require_ready(&keyring)?;
@@ -59,9 +66,16 @@ impl StoreKeys {
     /// # Errors
     /// As [`read`](Self::read); `InUse` while another process writes.
     pub fn edit(path: impl AsRef<Path>, key: Option<&Key>, wait: Duration) -> Result<Self> {
+        Self::edit_in(&StoreDirectory::open(path)?, key, wait)
+    }
+
+    /// As [`edit`](Self::edit), in a directory on any disk.
+    ///
+    /// # Errors
+    /// As [`edit`](Self::edit).
+    pub fn edit_in(directory: &StoreDirectory, key: Option<&Key>, wait: Duration) -> Result<Self> {
         // The key first: a wrong one must find out without touching anything.
-        let keys = Self::read(path.as_ref(), key)?;
-        let directory = StoreDirectory::open(path)?;
+        let keys = Self::read_in(directory.clone(), key)?;
         let lock = directory.lock(wait, &SystemTimer::new())?;
         let keyring = open_keyring(&run_blocking(keys.sidecar.keyrings())?, key)?;
         run_blocking(heal(&keys.sidecar, &keyring))?;

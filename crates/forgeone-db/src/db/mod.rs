@@ -8,14 +8,18 @@ mod create;
 mod database;
 mod key_work;
 mod keys;
+mod memory;
 mod open;
 mod quota;
 mod redb_logs;
 mod redb_manager;
 mod redb_system;
+mod repair;
+mod salvage;
 mod sidecar;
 mod stack;
 mod stats;
+mod unopened;
 mod verify;
 
 pub use compact::{CompactProgress, CompactReport, CompactedDatabase};

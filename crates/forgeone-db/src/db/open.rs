@@ -1,22 +1,25 @@
 //! Opening a store: keyring, lock, engine, databases, committers, in this order.
 
-use super::check::{check_witnesses, read_closed};
+use super::check::{Witnessed, isolate_behind, read_closed};
 use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
 use super::key_work::{KeyWork, PendingKeyChange};
+use super::memory::MemorySplit;
 use super::sidecar::Sidecar;
 use super::stack::build_engine;
 use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
-use crate::integrity::Subject;
-use crate::log::{BlockDraft, CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable};
+use crate::log::{
+    BlockDraft, CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness,
+};
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
     Caches, Directory, IdKey, Layout, PlaceIds, SealLimits, Settings, Shard, Shared, StateStore,
-    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal, write_settings,
+    Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal_due,
+    write_settings,
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
@@ -26,7 +29,7 @@ use std::sync::{Arc, Mutex};
 /// Shards of a new store whose options name no number.
 pub(super) const SHARD_COUNT_DEFAULT: u32 = 4;
 /// The most shards a store may have.
-const SHARD_COUNT_MAX: u32 = 1024;
+pub(super) const SHARD_COUNT_MAX: u32 = 1024;
 /// How often a reader's witnesses are looked at again while a writer moves on.
 const WITNESS_TRIES: u32 = 8;
 
@@ -81,11 +84,12 @@ pub(super) async fn open(options: StoreOptions) -> Result<Core> {
 }
 
 /// Finds the ground and builds the engine on it.
-async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
+pub(super) async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
     check_options(options)?;
+    let memory = MemorySplit::new(options.memory_max)?;
     let ground = match &options.place {
         StorePlace::Directory(path) => {
-            let directory = open_directory(path, options.mode)?;
+            let directory = open_directory(path, options)?;
             ground_in_directory(directory, options).await?
         }
         StorePlace::Engine(engine) => {
@@ -94,9 +98,9 @@ async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
             Ground { sidecar, keyring, lock: None, directory: None }
         }
     };
-    let (engine, redb) = build_engine(options, ground.lock, ground.directory)?;
+    let (engine, redb) = build_engine(options, &memory, ground.lock, ground.directory)?;
     let keys = Arc::new(KeyStore::new(ground.keyring, Arc::clone(&options.environment)));
-    Ok(Opening { options, sidecar: ground.sidecar, keys, engine, redb })
+    Ok(Opening { options, memory, sidecar: ground.sidecar, keys, engine, redb })
 }
 
 fn check_options(options: &StoreOptions) -> Result<()> {
@@ -109,12 +113,13 @@ fn check_options(options: &StoreOptions) -> Result<()> {
     }
 }
 
-fn open_directory(path: &std::path::Path, mode: OpenMode) -> Result<StoreDirectory> {
-    match (StoreDirectory::inspect(path)?, mode) {
+fn open_directory(path: &std::path::Path, options: &StoreOptions) -> Result<StoreDirectory> {
+    let disk = Arc::clone(&options.disk);
+    match (StoreDirectory::inspect_on(&*disk, path)?, options.mode) {
         (DirectoryState::Store, _) | (_, OpenMode::Open | OpenMode::Read) => {
-            StoreDirectory::open(path)
+            StoreDirectory::open_on(disk, path)
         }
-        (_, OpenMode::OpenOrCreate | OpenMode::Create) => StoreDirectory::create(path),
+        (_, OpenMode::OpenOrCreate | OpenMode::Create) => StoreDirectory::create_on(disk, path),
     }
 }
 
@@ -173,11 +178,12 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
     Ok(())
 }
 
-struct Opening<'a> {
-    options: &'a StoreOptions,
-    sidecar: Sidecar,
+pub(super) struct Opening<'a> {
+    pub(super) options: &'a StoreOptions,
+    memory: MemorySplit,
+    pub(super) sidecar: Sidecar,
     keys: Arc<KeyStore>,
-    engine: Arc<dyn Engine>,
+    pub(super) engine: Arc<dyn Engine>,
     redb: Option<Arc<RedbEngine>>,
 }
 
@@ -205,7 +211,7 @@ impl Opening<'_> {
         (self.options.mode == OpenMode::Read).then(|| Arc::new(watch()) as Arc<dyn KeyringWatch>)
     }
 
-    fn context(&self, database: DatabaseName) -> LogContext {
+    pub(super) fn context(&self, database: DatabaseName) -> LogContext {
         LogContext {
             engine: Arc::clone(&self.engine),
             database,
@@ -224,13 +230,18 @@ impl Opening<'_> {
             Arc::clone(&self.engine),
             Arc::clone(&self.options.environment),
             PlaceIds::new(settings.id_key.clone(), lineage.epoch),
-            self.options.max_size_bytes.unwrap_or(settings.max_size_bytes),
+            (self.options.max_size_bytes.unwrap_or(settings.max_size_bytes), self.memory.limits),
             self.options.mode == OpenMode::Read,
         ))
     }
 
-    fn caches(&self) -> Caches {
-        Caches::new(usize::try_from(self.options.cache_bytes / 2).unwrap_or(usize::MAX))
+    pub(super) fn caches(&self) -> Caches {
+        Caches::new(self.memory.units, self.memory.sealing_batch)
+    }
+
+    fn seal_limits(&self) -> SealLimits {
+        let options = self.options;
+        SealLimits::new(options.tail_bytes, options.tail_records, self.memory.limits.tails)
     }
 
     async fn write(self) -> Result<Core> {
@@ -257,22 +268,29 @@ impl Opening<'_> {
 
         let mut opened: Vec<OpenedShard> = vec![(system, loaded)];
         for (kind, index) in shards_of(settings.shard_count) {
-            opened.push(self.load(kind.shard_name(index)?, kind.layout(), &caches).await?);
+            let context = self.context(kind.shard_name(index)?);
+            let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
+            let loaded = unless_damaged(&shard, shard.load().await)?;
+            opened.push((shard, loaded.flatten()));
         }
         let shards: Vec<Arc<Shard>> = opened.iter().map(|(shard, _)| Arc::clone(shard)).collect();
-        let closed = self.closed().await?;
-        check_witnesses(&shards, &closed)?;
+        let witnessed = Witnessed::collect(&shards, &self.closed_if_readable().await?);
+        isolate_behind(&shards, &witnessed.against(&shards))?;
 
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         self.make_writers(opened, &shared, started).await?;
+        // A database out of use cannot say how far it had come.
+        let isolated = |head: &&Witness| {
+            let of = |shard: &&Arc<Shard>| shard.context().database.as_str() == head.database;
+            shards.iter().find(of).is_some_and(|shard| shard.check().is_err())
+        };
+        witnessed.heads().filter(isolated).for_each(|head| shared.keep_witness(head));
         let writers = started.0.clone();
         if settings.shard_count != recorded
             && let Some(writer) = writers.first()
         {
-            if writer.limits().reached(writer.shard()) {
-                // The sealer does not run yet, and a committer with a long tail waits for it.
-                seal(writer, &shared).await?;
-            }
+            // The sealer does not run yet, and a committer with a long tail waits for it.
+            seal_due(&writers, &shared);
             write_settings(writer, &settings).await?;
         }
         self.finish((shards, writers), shared, settings).await
@@ -293,7 +311,7 @@ impl Opening<'_> {
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         shared.raise_stamp(loaded.map_or(0, |loaded| loaded.head.stamp));
         let shard = Arc::clone(system);
-        let writer = Writer::new(shard, Arc::new(log), &shared, SealLimits::default());
+        let writer = Writer::new(shard, Arc::new(log), &shared, self.seal_limits());
         let written = write_settings(&writer, &settings).await;
         writer.stop();
         written?;
@@ -315,7 +333,14 @@ impl Opening<'_> {
         Ok((shard, loaded))
     }
 
-    async fn closed(&self) -> Result<Vec<crate::log::Witness>> {
+    async fn closed_if_readable(&self) -> Result<Vec<Witness>> {
+        match self.closed().await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Vec::new()),
+            closed => closed,
+        }
+    }
+
+    pub(super) async fn closed(&self) -> Result<Vec<Witness>> {
         read_closed(&self.sidecar, &self.keys, self.watch().as_deref()).await
     }
 
@@ -327,20 +352,18 @@ impl Opening<'_> {
         shared: &Arc<Shared>,
         started: &mut Started,
     ) -> Result<()> {
-        let heads = || opened.iter().filter_map(|(_, loaded)| loaded.as_ref());
+        let in_use = |(shard, _): &&OpenedShard| shard.check().is_ok();
+        let heads = || opened.iter().filter(in_use).filter_map(|(_, loaded)| loaded.as_ref());
         let term = heads().map(|loaded| loaded.head.term).max().unwrap_or(0) + 1;
         for loaded in heads() {
             shared.raise_stamp(loaded.head.stamp);
             shared.record_head(&loaded.head);
         }
-        let limits = SealLimits {
-            tail_bytes: self.options.tail_bytes,
-            tail_records: self.options.tail_records,
-        };
         for (shard, loaded) in opened {
             let context = shard.context().clone();
             shared.add_database(context.database.clone());
-            let log = match &loaded {
+            let log = match loaded.as_ref().filter(|_| shard.check().is_ok()) {
+                // Out of use, it is never asked for a commit.
                 None => CommitLog::create(context, term),
                 Some(loaded) => {
                     let log = CommitLog::resume(context, loaded);
@@ -349,7 +372,9 @@ impl Opening<'_> {
                     log
                 }
             };
-            started.0.push(Writer::new(shard, Arc::new(log), shared, limits));
+            let writer = Writer::new(shard, Arc::new(log), shared, self.seal_limits());
+            writer.note_memory();
+            started.0.push(writer);
         }
         Ok(())
     }
@@ -367,7 +392,7 @@ impl Opening<'_> {
         for (kind, index) in shards_of(settings.shard_count) {
             let context = self.context(kind.shard_name(index)?);
             let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
-            shard.refresh().await?;
+            unless_damaged(&shard, shard.refresh().await)?;
             shards.push(shard);
         }
         self.check_moving_witnesses(&shards).await?;
@@ -375,23 +400,22 @@ impl Opening<'_> {
         self.finish((shards, Vec::new()), shared, settings).await
     }
 
-    /// As [`check_witnesses`], beside a writer: a database that was read before another had seen it
-    /// grow is read again.
+    /// Looks for databases that are behind what others have seen, beside a writer: one that was read
+    /// before another had seen it grow is read again.
     async fn check_moving_witnesses(&self, shards: &[Arc<Shard>]) -> Result<()> {
         let mut tries = WITNESS_TRIES;
         loop {
-            let closed = self.closed().await?;
-            let checked = check_witnesses(shards, &closed);
+            let closed = self.closed_if_readable().await?;
+            let against = Witnessed::collect(shards, &closed).against(shards);
             tries -= 1;
-            if checked.is_ok() || tries == 0 {
-                return checked;
-            }
             let mut moved = false;
-            for shard in shards {
-                moved |= shard.refresh().await?;
+            if !against.is_empty() && tries > 0 {
+                for shard in shards {
+                    moved |= shard.refresh().await?;
+                }
             }
             if !moved {
-                return checked;
+                return isolate_behind(shards, &against);
             }
         }
     }
@@ -490,56 +514,14 @@ impl Opening<'_> {
     }
 }
 
-/// What can be verified of a store that may not open.
-pub(super) struct Unopened {
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) subject: Subject,
-}
-
-/// Goes as far as the engine, for reading, and takes the databases for what their names say.
-pub(super) async fn open_unopened(mut options: StoreOptions) -> Result<Unopened> {
-    options.mode = OpenMode::Read;
-    let opened = prepare(&options).await?;
-    let engine = Arc::clone(&opened.engine);
-    let subject = opened.unopened().await;
-    match subject {
-        Ok(subject) => Ok(Unopened { engine, subject }),
-        Err(error) => {
-            close_unopened(&engine).await;
-            Err(error)
+/// What was loaded, or none after taking the database out of use, where it is damaged.
+fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
+    match loaded {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            shard.isolate(&error);
+            Ok(None)
         }
-    }
-}
-
-pub(super) async fn close_unopened(engine: &Arc<dyn Engine>) {
-    // Nothing was written; what was found matters more than how the files were let go.
-    drop(engine.close().await);
-}
-
-impl Opening<'_> {
-    async fn unopened(&self) -> Result<Subject> {
-        let caches = self.caches();
-        let shard = |name, layout| Arc::new(Shard::new(self.context(name), layout, caches.clone()));
-        let system = shard(system_name()?, Layout::system());
-        let count = match system.refresh().await {
-            Ok(_) => read_settings(&system).await.ok().map(|settings| settings.shard_count),
-            Err(_) => None,
-        };
-        // The walk takes a snapshot of its own.
-        let system = shard(system_name()?, Layout::system());
-        let mut shards: Vec<Arc<Shard>> = Vec::new();
-        for (kind, index) in shards_of(count.unwrap_or(SHARD_COUNT_MAX)) {
-            let next = shard(kind.shard_name(index)?, kind.layout());
-            // Where the number of shards is lost, every one that there is counts.
-            let known = count.is_some() || index < self.options.shard_count.unwrap_or(1);
-            if known || self.engine.usage(&next.context().database).await?.allocated_bytes > 0 {
-                shards.push(next);
-            }
-        }
-        let shard_count = count.unwrap_or(SHARD_COUNT_MAX);
-        let closed = self.closed().await;
-        let keyrings = self.sidecar.keyrings().await?;
-        Ok(Subject { system, shards, shard_count, closed, keyrings })
+        loaded => loaded.map(Some),
     }
 }
 
@@ -560,7 +542,7 @@ async fn fence(shard: &Shard, log: &CommitLog, shared: &Shared) -> Result<()> {
 
 pub(super) const SYSTEM_DATABASE: &str = "system"; // on-disk
 
-fn system_name() -> Result<DatabaseName> {
+pub(super) fn system_name() -> Result<DatabaseName> {
     DatabaseName::new(SYSTEM_DATABASE)
 }
 

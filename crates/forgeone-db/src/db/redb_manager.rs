@@ -11,6 +11,7 @@ use crate::integrity::{VerifyDepth, VerifyProgress, VerifyReport};
 use crate::model::{EventMessage, StartFrom, StreamableEvent, TopicInfo, TopicPattern};
 use crate::options::{DbOptions, StoreOptions};
 use crate::pool::run_blocking;
+use crate::recovery::{RepairPlan, RepairProgress, RepairReport, SalvageProgress, SalvageReport};
 use crate::stream::TopicKind;
 use forgeone_db_engine::Result;
 use uuid::Uuid;
@@ -224,6 +225,38 @@ impl RedbManager {
         progress: impl FnMut(&VerifyProgress) + Send,
     ) -> Result<VerifyReport> {
         run_blocking(Database::verify_store(options, depth, progress))
+    }
+
+    /// Says what of the damage a repair would mend; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Database::plan_repair`].
+    pub fn plan_repair(&self, progress: impl FnMut(&VerifyProgress) + Send) -> Result<RepairPlan> {
+        run_blocking(self.database.plan_repair(progress))
+    }
+
+    /// Takes the steps of a plan.
+    ///
+    /// # Errors
+    /// As [`Database::execute_repair`].
+    pub fn execute_repair(
+        &self,
+        plan: &RepairPlan,
+        progress: impl FnMut(&RepairProgress) + Send + 'static,
+    ) -> Result<RepairReport> {
+        run_blocking(self.database.execute_repair(plan, progress))
+    }
+
+    /// Writes what can be authenticated of a damaged store into a new one. Blocks.
+    ///
+    /// # Errors
+    /// As [`Database::salvage`].
+    pub fn salvage(
+        source: StoreOptions,
+        target: StoreOptions,
+        progress: impl FnMut(&SalvageProgress) + Send + 'static,
+    ) -> Result<SalvageReport> {
+        run_blocking(Database::salvage(source, target, progress))
     }
 
     /// Closes the store.

@@ -1,5 +1,6 @@
 //! The stack of engines of a store, built in one place.
 
+use super::memory::MemorySplit;
 use super::open::SHARD_COUNT_DEFAULT;
 use crate::options::{StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
@@ -23,6 +24,7 @@ pub(super) type Stack = (Arc<dyn Engine>, Option<Arc<RedbEngine>>);
 /// The one place where the stack of engines is built.
 pub(super) fn build_engine(
     options: &StoreOptions,
+    memory: &MemorySplit,
     lock: Option<StoreLock>,
     directory: Option<StoreDirectory>,
 ) -> Result<Stack> {
@@ -38,7 +40,7 @@ pub(super) fn build_engine(
             let kinds = TopicKind::ALL.len().try_into().unwrap_or(u32::MAX);
             let wanted = options.shard_count.unwrap_or(SHARD_COUNT_DEFAULT) * kinds + 1;
             let redb_options = RedbOptions {
-                cache_bytes: options.cache_bytes / 2,
+                cache_bytes: memory.engine_pages,
                 files_max: NonZeroU32::MIN.saturating_add(files.max(wanted) - 1),
                 lock_wait: RECOVERY_WAIT,
                 ..RedbOptions::default()

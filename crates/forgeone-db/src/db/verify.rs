@@ -2,7 +2,8 @@
 
 use super::check::read_closed;
 use super::database::Database;
-use super::open::{Core, Unopened, close_unopened, open_unopened};
+use super::open::Core;
+use super::unopened::{Unopened, close_unopened, open_unopened};
 use crate::integrity::{self, Subject, VerifyDepth, VerifyProgress, VerifyReport};
 use crate::options::StoreOptions;
 use crate::pool::off_thread;

@@ -66,6 +66,11 @@ pub struct StoredEvent {
 }
 
 impl EventManager {
+    /// The records behind it.
+    pub(crate) const fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
     pub(crate) fn new(streams: Arc<Streams>, tokens: Arc<Tokens>) -> Self {
         Self { streams, tokens }
     }

@@ -14,9 +14,11 @@ use std::task::{Context, Poll};
 /// repeat. Events of different topics come in the order of their commits as far as one page
 /// reaches (1,024 events or 1 MiB); no order across topics is promised.
 ///
-/// Also a [`Stream`], which ends after the first error, or after the last event of a replay. One
-/// error ends nothing: where events are missing because they were shredded, the gap is told once, as
-/// `NotFound` with `topic`, `from`, `to` and `reason`, and then comes what follows it.
+/// Also a [`Stream`], which ends after the last event of a replay, or after an error, but for two
+/// kinds. Where events are missing because they were shredded, the gap is told once, as `NotFound`
+/// with `topic`, `from`, `to` and `reason`, and then comes what follows it. Damage is told once, too,
+/// as `Corrupt`: asked again, the subscription tries the same place again and goes on behind it if
+/// that is damaged still.
 ///
 /// # Limits
 /// Buffers one page. A slow reader slows nobody and loses nothing: what it has not read is read
@@ -34,8 +36,8 @@ impl EventSubscription {
         Following::start(streams, tokens, topics, start, at_the_end).await.map(Self)
     }
 
-    /// The next event; waits for it. `None` only at the end of a replay, or after an error that was
-    /// not about a gap.
+    /// The next event; waits for it. `None` only at the end of a replay, or after an error that
+    /// is neither about a gap nor about damage.
     ///
     /// Cancellation: dropping the returned future loses no event.
     ///

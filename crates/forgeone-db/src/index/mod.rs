@@ -23,7 +23,7 @@ mod scan;
 mod view;
 
 pub(crate) use memtable::{Memtable, MemtableSource};
-pub(crate) use merge::{Tombstones, merge};
+pub(crate) use merge::{Keeps, Tombstones, merge};
 pub(crate) use run::Run;
 pub(crate) use run_cursor::{CachePolicy, RunCursor};
 #[cfg(test)]
@@ -110,12 +110,16 @@ pub(crate) struct IndexContext {
     pub(crate) environment: Arc<dyn Environment>,
     /// Opened pages and filters. May be shared with segments and other databases.
     pub(crate) units: Arc<UnitCache>,
+    /// Bytes of parts that are put together for one commit.
+    pub(crate) batch_bytes: usize,
 }
 
 impl IndexContext {
     /// Starts a piece for the runs of a family.
     pub(crate) fn piece_writer(&self, table: &TableName, piece: u64) -> PieceWriter {
-        PieceWriter::new(Arc::clone(&self.engine), self.database.clone(), table.clone(), piece)
+        let engine = Arc::clone(&self.engine);
+        PieceWriter::new(engine, self.database.clone(), table.clone(), piece)
+            .batches_of(self.batch_bytes)
     }
 
     fn piece_reader(&self, table: &TableName) -> PieceReader {

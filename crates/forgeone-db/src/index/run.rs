@@ -158,7 +158,12 @@ impl Run {
         };
         if probe.filter.as_ref().is_none_or(|(present, _)| *present != index) {
             let row = self.row(&self.directory.filters, index)?;
-            probe.filter = Some((index, self.unit(row).await?));
+            match self.unit(row).await {
+                Ok(unit) => probe.filter = Some((index, unit)),
+                // It only saves looking: without it the page itself is asked, and authenticated.
+                Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(true),
+                Err(error) => return Err(error),
+            }
         }
         let Some((_, bytes)) = &probe.filter else { return Ok(true) };
         let filter = Filter::new(bytes).map_err(|error| self.member.locate(error))?;

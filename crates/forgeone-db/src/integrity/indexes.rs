@@ -10,8 +10,7 @@ use crate::stream::{entry_position, index_entries};
 use forgeone_db_engine::{Direction, Entry, Error, KeyRange, Result};
 use std::sync::Arc;
 
-pub(super) const REMEDY: &str =
-    "no record is lost: the index can be rebuilt from them; until then searches that need it fail";
+pub(super) const REMEDY: &str = "no record is lost: run `forgeone-db repair`, which builds the index anew from them; until then searches that need it fail";
 
 /// Entries of one index that are named one by one when it disagrees with the records.
 const DISAGREEMENTS_MAX: u64 = 1_000;
@@ -35,7 +34,7 @@ impl Walk {
                 if !self.has_moved().await? {
                     others.push(error);
                     for error in others {
-                        ledger.add(self.report(&error, &family.table, REMEDY));
+                        ledger.add(self.report(&error, &family.table, REMEDY).of_index(family.id));
                     }
                     break;
                 }
@@ -166,7 +165,7 @@ impl Walk {
         // Entries of records that were shredded meanwhile are gone with them.
         if ledger.report.findings.len() == before && !self.has_lost_records() {
             let what = format!("an index has other entries than the records: {count} of them");
-            ledger.add(self.report(&corrupt(&what), &family.table, REMEDY));
+            ledger.add(self.report(&corrupt(&what), &family.table, REMEDY).of_index(family.id));
         }
         Ok(())
     }
@@ -218,7 +217,8 @@ impl Walk {
             let finding: Finding = self
                 .report(&corrupt(what), &family.table, REMEDY)
                 .in_topic(self.topic_name(subject))
-                .range(sequence, sequence);
+                .range(sequence, sequence)
+                .of_index(family.id);
             ledger.add(finding);
         }
     }

@@ -20,7 +20,7 @@ mod witnesses;
 
 pub use report::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 
-pub(crate) use report::OnProgress;
+pub(crate) use report::{OnProgress, contained};
 
 #[cfg(test)]
 mod tests;

@@ -180,8 +180,9 @@ impl Walk {
                     .with("topic id", subject)
                     .with("from", sequence)
                     .with("to", sequence);
-                let table = self.layout().ids().map(|family| family.table.clone())?;
-                ledger.add(self.report(&error, &table, super::indexes::REMEDY));
+                let family = self.layout().ids()?;
+                let finding = self.report(&error, &family.table, super::indexes::REMEDY);
+                ledger.add(finding.of_index(family.id));
             }
         }
         Ok(())

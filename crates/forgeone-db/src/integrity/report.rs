@@ -1,5 +1,6 @@
 //! What a verification counts and finds.
 
+use crate::index::FamilyId;
 use forgeone_db_engine::{Error, ErrorKind, Result, TableName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -51,6 +52,10 @@ pub struct Finding {
     pub from_seq: Option<u64>,
     /// The last record concerned, included.
     pub to_seq: Option<u64>,
+    /// The number of the index concerned, where it is about one that follows from records that are
+    /// there: `repair` builds it anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
     /// What is wrong.
     pub what: String,
     /// What to do about it.
@@ -165,6 +170,7 @@ impl Finding {
             topic: None,
             from_seq: None,
             to_seq: None,
+            index: None,
             what: what.into(),
             remedy: remedy.into(),
         }
@@ -203,6 +209,12 @@ impl Finding {
         self
     }
 
+    /// It is about an index, which can be built anew.
+    pub(super) const fn of_index(mut self, family: FamilyId) -> Self {
+        self.index = Some(family.0);
+        self
+    }
+
     pub(super) const fn range(mut self, from: u64, to: u64) -> Self {
         self.from_seq = Some(from);
         self.to_seq = Some(to);
@@ -212,7 +224,7 @@ impl Finding {
 
 /// Lets errors through that are about what is stored, and hands back those that end the
 /// verification: a closed store, a medium that cannot be read at all for now.
-pub(super) fn contained<T>(result: Result<T>) -> Result<Result<T>> {
+pub(crate) fn contained<T>(result: Result<T>) -> Result<Result<T>> {
     match result {
         Err(error)
             if !matches!(

@@ -122,7 +122,7 @@ impl Walk {
             let wanted = expected.next().map(|((_, key), value)| (key.clone(), value.clone()));
             if found != wanted {
                 let error = corrupt("an index of state differs from the changes that made it");
-                ledger.add(self.report(&error, &family.table, REMEDY));
+                ledger.add(self.report(&error, &family.table, REMEDY).of_index(family.id));
                 return Ok(());
             }
             if wanted.is_none() {

@@ -11,7 +11,7 @@ use crate::crypto::{
 };
 use crate::environment::{Environment, Timestamp};
 use bytes::Bytes;
-use forgeone_db_engine::{Result, mutant};
+use forgeone_db_engine::{Error, Result, mutant};
 use minicbor::{Decode, Encode};
 
 /// A BLAKE3 hash.
@@ -310,6 +310,21 @@ impl BlockContext<'_> {
     /// # Errors
     /// `Corrupt` when anything in it is not what was sealed there.
     pub(super) fn open(&self, number: u64, stored: &Bytes, topics: &TopicTable) -> Result<Block> {
+        let (block, damaged) = self.open_parts(number, stored, topics)?;
+        damaged.into_iter().next().map_or(Ok(block), Err)
+    }
+
+    /// As [`open`](Self::open), with those sections that can be read, and what is wrong with the
+    /// others.
+    ///
+    /// # Errors
+    /// `Corrupt` when the header is not what was sealed there.
+    pub(super) fn open_parts(
+        &self,
+        number: u64,
+        stored: &Bytes,
+        topics: &TopicTable,
+    ) -> Result<(Block, Vec<Error>)> {
         let mut cursor = Cursor::new(stored);
         let header_len = cursor.u32()? as usize;
         let sealed = cursor.take(header_len)?;
@@ -324,16 +339,22 @@ impl BlockContext<'_> {
         header.topics.iter().for_each(|topic| topics.introduce(topic));
         let mut body_end = body_start;
         let mut sections = Vec::with_capacity(header.sections.len());
+        let mut damaged = Vec::new();
         for entry in &header.sections {
-            let (start, end) = entry.range(body_start, body_end, stored.len())?;
-            body_end = end;
-            let section = self.open_section(entry, &stored.slice(start..end), topics);
-            sections.push(section.map_err(|error| entry.locate(error))?);
+            let section =
+                entry.range(body_start, body_end, stored.len()).and_then(|(start, end)| {
+                    body_end = end;
+                    self.open_section(entry, &stored.slice(start..end), topics)
+                });
+            match section {
+                Ok(section) => sections.push(section),
+                Err(error) => damaged.push(entry.locate(error)),
+            }
         }
-        if body_end != stored.len() {
-            return Err(corrupt("a block is longer than its sections"));
+        if body_end != stored.len() && damaged.is_empty() {
+            damaged.push(corrupt("a block is longer than its sections"));
         }
-        Ok(header.into_block(hash, sections))
+        Ok((header.into_block(hash, sections), damaged))
     }
 
     fn open_section(
@@ -382,7 +403,7 @@ impl BlockContext<'_> {
 
 impl SectionEntry {
     /// Says of an error which records it is about.
-    fn locate(&self, error: forgeone_db_engine::Error) -> forgeone_db_engine::Error {
+    fn locate(&self, error: Error) -> Error {
         error
             .with("topic id", self.subject)
             .with("from", self.first)

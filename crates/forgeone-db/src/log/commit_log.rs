@@ -97,7 +97,7 @@ struct LogState {
 }
 
 impl LogContext {
-    fn block_context(&self) -> BlockContext<'_> {
+    pub(super) fn block_context(&self) -> BlockContext<'_> {
         BlockContext {
             database: self.database.as_str(),
             keys: &self.keys,
@@ -106,7 +106,7 @@ impl LogContext {
         }
     }
 
-    async fn get(&self, table: &TableName, key: &[u8]) -> Result<Option<Bytes>> {
+    pub(super) async fn get(&self, table: &TableName, key: &[u8]) -> Result<Option<Bytes>> {
         let request = Read::get(table, Bytes::copy_from_slice(key));
         let values = self.engine.read(&self.database, request).await?.into_values()?;
         values.into_iter().next().ok_or_else(|| corrupt("the engine answered no get"))
@@ -301,7 +301,7 @@ impl LogContext {
         }
     }
 
-    async fn scan(
+    pub(super) async fn scan(
         &self,
         table: &TableName,
         from: u64,

@@ -9,6 +9,7 @@ mod commit_log;
 pub(crate) mod fuzz;
 mod head;
 mod manifest;
+mod remains;
 mod topic_table;
 
 pub(crate) use block::{

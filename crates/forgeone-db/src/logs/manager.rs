@@ -118,6 +118,11 @@ pub struct StoredLogEntry {
 }
 
 impl LogManager {
+    /// The records behind it.
+    pub(crate) const fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
     pub(crate) fn new(streams: Arc<Streams>, tokens: Arc<Tokens>) -> Self {
         Self { streams, tokens }
     }

@@ -149,6 +149,12 @@ impl PieceWriter {
         }
     }
 
+    /// Puts together at most about so many bytes for one commit.
+    pub(crate) fn batches_of(mut self, bytes: usize) -> Self {
+        self.limits.bytes = self.limits.bytes.min(bytes);
+        self
+    }
+
     /// Starts a member under a key of its own in `domain`. One that is dropped unfinished leaves
     /// bytes that nothing names; the next member starts behind them.
     ///

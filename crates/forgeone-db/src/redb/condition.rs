@@ -2,10 +2,8 @@
 
 use super::RedbOptions;
 use super::directory::{StoreDirectory, TEMPORARY_SUFFIX};
-use super::failure::from_io;
 use super::files::{Access, Files, is_unrecovered};
 use forgeone_db_engine::{DatabaseName, Result};
-use std::fs;
 
 impl StoreDirectory {
     /// The databases whose files a crash left; whoever opens the store next recovers them. Changes
@@ -27,15 +25,8 @@ impl StoreDirectory {
     /// # Errors
     /// `NotFound` when the directory is gone; `Denied`, `Unavailable`.
     pub fn leftovers(&self) -> Result<Vec<String>> {
-        let failed = |error| from_io(error, "the store's directory cannot be listed");
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.path()).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            names.extend(
-                name.to_str().filter(|name| name.ends_with(TEMPORARY_SUFFIX)).map(str::to_owned),
-            );
-        }
-        names.sort();
+        let mut names = self.names()?;
+        names.retain(|name| name.ends_with(TEMPORARY_SUFFIX));
         Ok(names)
     }
 }

@@ -1,14 +1,12 @@
 //! The directory of a store: its lock, its small files, and the names of its databases.
 
+use super::disk::{Disk, DiskAccess, DiskFile, DiskLock, SystemDisk};
 use super::failure::from_io;
 use super::timer::Timer;
 use bytes::Bytes;
-use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result};
-use rustix::fs::OFlags;
+use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +17,6 @@ pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 const LOCK_FILE: &str = "lock";
 const DATABASE_SUFFIX: &str = ".redb";
 pub(super) const TEMPORARY_SUFFIX: &str = ".new";
-const FILE_MODE: u32 = 0o600;
-const DIRECTORY_MODE: u32 = 0o700;
 const NAME_BYTES_MAX: usize = 64;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -42,13 +38,13 @@ pub enum DirectoryState {
 #[derive(Debug, Clone)]
 pub struct StoreDirectory {
     path: PathBuf,
-    handle: Arc<File>,
+    disk: Arc<dyn Disk>,
 }
 
 /// The store's one lock, held until dropped or until the process dies.
 #[derive(Debug)]
 pub struct StoreLock {
-    _file: File,
+    _lock: Box<dyn DiskLock>,
 }
 
 impl StoreDirectory {
@@ -57,27 +53,34 @@ impl StoreDirectory {
     /// # Errors
     /// `Denied` or `Unavailable` when it cannot be looked at.
     pub fn inspect(path: impl AsRef<Path>) -> Result<DirectoryState> {
-        let path = path.as_ref();
+        Self::inspect_on(&SystemDisk, path.as_ref())
+    }
+
+    /// As [`inspect`](Self::inspect), on any disk.
+    ///
+    /// # Errors
+    /// As [`inspect`](Self::inspect).
+    pub fn inspect_on(disk: &dyn Disk, path: &Path) -> Result<DirectoryState> {
         let failed = |error| {
             from_io(error, "the directory cannot be inspected").with("path", path.display())
         };
-        match fs::metadata(path) {
+        match disk.is_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(DirectoryState::Absent);
             }
             Err(error) => return Err(failed(error)),
-            Ok(metadata) if !metadata.is_dir() => return Ok(DirectoryState::Foreign),
-            Ok(_) => {}
+            Ok(false) => return Ok(DirectoryState::Foreign),
+            Ok(true) => {}
         }
-        let is_file = |name: &&str| {
-            fs::symlink_metadata(path.join(name)).is_ok_and(|metadata| metadata.is_file())
-        };
+        let is_file =
+            |name: &&str| disk.allocated_bytes(&path.join(name)).is_ok_and(|file| file.is_some());
         if [LOCK_FILE, "keyring.0", "keyring.1"].iter().any(is_file) {
             return Ok(DirectoryState::Store);
         }
-        match fs::read_dir(path).map_err(failed)?.next() {
-            None => Ok(DirectoryState::Empty),
-            Some(_) => Ok(DirectoryState::Foreign),
+        if disk.list(path).map_err(failed)?.is_empty() {
+            Ok(DirectoryState::Empty)
+        } else {
+            Ok(DirectoryState::Foreign)
         }
     }
 
@@ -92,24 +95,31 @@ impl StoreDirectory {
     /// `AlreadyExists` for a file, or a directory with other content; `Denied`, `Full`,
     /// `Unavailable`. What was created before a failure stays.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::create_on(Arc::new(SystemDisk), path.as_ref())
+    }
+
+    /// As [`create`](Self::create), on any disk.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let failed = |error| {
             from_io(error, "the store's directory cannot be created").with("path", path.display())
         };
-        if Self::inspect(path)? == DirectoryState::Foreign {
+        if Self::inspect_on(&*disk, path)? == DirectoryState::Foreign {
             return Err(Error::new(
                 ErrorKind::AlreadyExists,
                 "something else lies where the store is to be",
             )
             .with("path", path.display()));
         }
-        create_directories(path).map_err(failed)?;
-        match open_with(&path.join(LOCK_FILE), OpenOptions::new().write(true).create_new(true)) {
-            Ok(file) => file.sync_all().map_err(failed)?,
+        disk.create_directory(path).map_err(failed)?;
+        match disk.create(&path.join(LOCK_FILE)) {
+            Ok(file) => file.sync_data().map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed(error)),
         }
-        let directory = Self::open(path)?;
+        let directory = Self::open_on(disk, path)?;
         directory.sync()?;
         Ok(directory)
     }
@@ -119,15 +129,19 @@ impl StoreDirectory {
     /// # Errors
     /// `NotFound` where there is no store; `Denied`, `Unavailable`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        if Self::inspect(path)? != DirectoryState::Store {
+        Self::open_on(Arc::new(SystemDisk), path.as_ref())
+    }
+
+    /// As [`open`](Self::open), on any disk.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        if Self::inspect_on(&*disk, path)? != DirectoryState::Store {
             return Err(Error::new(ErrorKind::NotFound, "there is no store here")
                 .with("path", path.display()));
         }
-        let handle = File::open(path).map_err(|error| {
-            from_io(error, "the store's directory cannot be opened").with("path", path.display())
-        })?;
-        Ok(Self { path: path.to_owned(), handle: Arc::new(handle) })
+        Ok(Self { path: path.to_owned(), disk })
     }
 
     /// The path that the directory was opened under.
@@ -144,16 +158,8 @@ impl StoreDirectory {
         let path = self.path.join(LOCK_FILE);
         let failed =
             |error| from_io(error, "the store cannot be locked").with("path", path.display());
-        let file = match open_with(&path, OpenOptions::new().read(true).write(true).create(true)) {
-            Err(error) if is_denied(&error) => open_with(&path, OpenOptions::new().read(true)),
-            opened => opened,
-        };
-        let file = file.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(StoreLock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-        }
+        let lock = self.disk.try_lock(&path).map_err(failed)?;
+        Ok(lock.map(|lock| StoreLock { _lock: lock }))
     }
 
     /// Takes the store's lock, waiting for it up to `wait`; zero means one try.
@@ -182,17 +188,18 @@ impl StoreDirectory {
         let path = self.small_file(name)?;
         let failed =
             |error| from_io(error, "a file of the store cannot be read").with("file", name);
-        let file = match open_regular(&path, OpenOptions::new().read(true)) {
+        let file = match self.disk.open(&path, DiskAccess::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
-        let mut content = Vec::new();
-        file.take(SMALL_FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(failed)?;
-        if content.len() as u64 > SMALL_FILE_BYTES_MAX {
+        let bytes = file.len().map_err(failed)?;
+        if bytes > SMALL_FILE_BYTES_MAX {
             return Err(Error::new(ErrorKind::Corrupt, "a small file of the store is too large")
                 .with("file", name)
                 .with("file_bytes_max", SMALL_FILE_BYTES_MAX));
         }
+        let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+        file.read(0, &mut content).map_err(failed)?;
         Ok(Some(content.into()))
     }
 
@@ -216,15 +223,19 @@ impl StoreDirectory {
         let temporary = temporary(&path);
         let failed =
             |error| from_io(error, "a file of the store cannot be written").with("file", name);
-        let written = create_fresh(&temporary).and_then(|mut file| {
-            file.write_all(content)?;
+        let written = self.create_fresh(&temporary).and_then(|file| {
+            file.write(0, content)?;
+            if mutant!("skip-the-sync-of-a-small-file") {
+                return Ok(());
+            }
             file.sync_data()
         });
         if let Err(error) = written {
-            drop(fs::remove_file(&temporary));
+            drop(self.disk.remove(&temporary));
             return Err(failed(error));
         }
-        fs::rename(&temporary, &path)
+        self.disk
+            .rename(&temporary, &path)
             .map_err(|error| failed(error).with_outcome(Outcome::Unknown))?;
         self.sync().map_err(|error| error.with("file", name).with_outcome(Outcome::Unknown))
     }
@@ -238,7 +249,7 @@ impl StoreDirectory {
     /// `Invalid` for a name that no small file has; `Denied`, `Unavailable` (`Unknown`).
     pub fn remove(&self, name: &str) -> Result<()> {
         let path = self.small_file(name)?;
-        match fs::remove_file(&path) {
+        match self.disk.remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(from_io(error, "a file of the store cannot be removed").with("file", name))
             }
@@ -251,21 +262,43 @@ impl StoreDirectory {
     /// # Errors
     /// `NotFound` when the directory is gone; `Denied`, `Unavailable`.
     pub fn databases(&self) -> Result<Vec<DatabaseName>> {
-        let failed = |error| from_io(error, "the store's directory cannot be listed");
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let stem = name.to_str().and_then(|name| name.strip_suffix(DATABASE_SUFFIX));
-            names.extend(stem.and_then(|stem| DatabaseName::new(stem).ok()));
-        }
+        let database = |name: &String| DatabaseName::new(name.strip_suffix(DATABASE_SUFFIX)?).ok();
+        let mut names: Vec<_> = self.names()?.iter().filter_map(database).collect();
         names.sort();
         Ok(names)
     }
 
+    /// Every name in the directory that is text, in order.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        let names = self
+            .disk
+            .list(&self.path)
+            .map_err(|error| from_io(error, "the store's directory cannot be listed"))?;
+        let mut names: Vec<String> =
+            names.into_iter().filter_map(|name| name.into_string().ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Creates a file that did not exist; what lies under the name is removed first.
+    pub(super) fn create_fresh(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.disk.create(path),
+        }
+    }
+
     /// Makes every name created, renamed or removed in the directory durable.
     pub(super) fn sync(&self) -> Result<()> {
-        self.handle
-            .sync_all()
+        if mutant!("skip-the-sync-of-the-directory") {
+            return Ok(());
+        }
+        self.disk
+            .sync_directory(&self.path)
             .map_err(|error| from_io(error, "the store's directory cannot be synced"))
     }
 
@@ -275,19 +308,17 @@ impl StoreDirectory {
 
     /// Bytes allocated to a database's file; 0 if there is none.
     pub(super) fn allocated_bytes(&self, database: &DatabaseName) -> Result<u64> {
-        match fs::symlink_metadata(self.database_file(database)) {
-            Ok(metadata) => Ok(metadata.blocks().saturating_mul(512)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(from_io(error, "the size of a database file cannot be read")
-                .with("database", database)),
-        }
+        let bytes = self.disk.allocated_bytes(&self.database_file(database)).map_err(|error| {
+            from_io(error, "the size of a database file cannot be read").with("database", database)
+        })?;
+        Ok(bytes.unwrap_or(0))
     }
 
     /// Bytes that an unprivileged process can still write here.
     pub(crate) fn available_bytes(&self) -> Result<u64> {
-        let space = rustix::fs::fstatvfs(&*self.handle)
-            .map_err(|error| from_io(error.into(), "the free space cannot be read"))?;
-        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+        self.disk
+            .available_bytes(&self.path)
+            .map_err(|error| from_io(error, "the free space cannot be read"))
     }
 
     fn small_file(&self, name: &str) -> Result<PathBuf> {
@@ -336,48 +367,4 @@ pub(super) fn temporary(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
     name.push(TEMPORARY_SUFFIX);
     path.with_file_name(name)
-}
-
-/// Creates a file of mode 0600 that did not exist; what lies under the name is removed first.
-pub(super) fn create_fresh(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    open_with(path, OpenOptions::new().read(true).write(true).create_new(true))
-}
-
-/// Opens an existing regular file, following no symbolic link at its end and never blocking.
-pub(super) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let file = open_with(path, options)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
-    }
-    Ok(file)
-}
-
-fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    options.mode(FILE_MODE).custom_flags(flags.bits().cast_signed()).open(path)
-}
-
-fn is_denied(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-/// Creates `path` and what is missing above it, each made durable in its parent.
-fn create_directories(path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = path
-        .ancestors()
-        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
-        .collect();
-    for directory in missing.into_iter().rev() {
-        match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
 }

@@ -1,18 +1,15 @@
 //! The open files of an engine: opening, recovering and closing them under one memory budget.
 
-use super::directory::{Patience, StoreDirectory, create_fresh, in_use, open_regular, temporary};
+use super::directory::{Patience, StoreDirectory, in_use, temporary};
+use super::disk::{Backend, DiskAccess, DiskFile};
 use super::failure::{self, from_io, guard};
 use super::timer::Timer;
 use super::{Recovery, RedbOptions};
 use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
-use redb::backends::FileBackend;
 use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase};
-use rustix::fs::Advice;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{
@@ -206,7 +203,7 @@ impl Files {
             Ok(database) => *handle = Handle::Writer(database),
             Err(error) => {
                 self.return_permit();
-                drop(fs::remove_file(&temporary));
+                drop(self.directory.disk().remove(&temporary));
                 return Err(error);
             }
         }
@@ -216,9 +213,9 @@ impl Files {
 
     fn initialise(&self, temporary: &Path, path: &Path) -> Result<Database> {
         let failed = |error| from_io(error, "a database file cannot be created");
-        let file = create_fresh(temporary).map_err(failed)?;
+        let file = self.directory.create_fresh(temporary).map_err(failed)?;
         let database = self.open_database(file, &Arc::default())?;
-        fs::rename(temporary, path).map_err(failed)?;
+        self.directory.disk().rename(temporary, path).map_err(failed)?;
         Ok(database)
     }
 
@@ -237,10 +234,8 @@ impl Files {
         let mut handle = slot.lock_handle();
         // A poisoned file cannot be closed well: that is why it is reopened.
         drop(self.close(&mut handle));
-        if let Some(file) = self.open_file(&slot.name)? {
-            // What the system's cache holds may never have reached the medium.
-            let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
-        }
+        // What the system's cache holds may never have reached the medium.
+        drop(self.directory.disk().drop_caches(&self.directory.database_file(&slot.name)));
         self.directory.sync()?;
         if let Some(open) = self.open(&slot.name)? {
             *handle = open;
@@ -291,15 +286,17 @@ impl Files {
 
     /// The file of a database; `None` if there is none, or one without a byte, which holds no
     /// commit either.
-    fn open_file(&self, name: &DatabaseName) -> Result<Option<fs::File>> {
+    fn open_file(&self, name: &DatabaseName) -> Result<Option<Box<dyn DiskFile>>> {
         let failed = |error| from_io(error, "a database file cannot be opened");
-        let mut options = OpenOptions::new();
-        options.read(true).write(self.access == Access::Write);
-        match open_regular(&self.directory.database_file(name), &mut options) {
+        let access = match self.access {
+            Access::Write => DiskAccess::Write,
+            Access::Read => DiskAccess::Read,
+        };
+        match self.directory.disk().open(&self.directory.database_file(name), access) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
-            Ok(file) if file.metadata().map_err(failed)?.len() == 0 => Ok(None),
-            Ok(file) => check_version(&file).map(|()| Some(file)),
+            Ok(file) if file.is_empty().map_err(failed)? => Ok(None),
+            Ok(file) => check_version(&*file).map(|()| Some(file)),
         }
     }
 
@@ -319,12 +316,16 @@ impl Files {
         lock(&self.recoveries).push(Recovery { database: name.clone(), duration });
     }
 
-    fn open_database(&self, file: fs::File, repaired: &Arc<AtomicBool>) -> Result<Database> {
+    fn open_database(
+        &self,
+        file: Box<dyn DiskFile>,
+        repaired: &Arc<AtomicBool>,
+    ) -> Result<Database> {
         let flag = Arc::clone(repaired);
         let opened = guard(|| {
             self.builder()
                 .set_repair_callback(move |_| flag.store(true, Ordering::Relaxed))
-                .create_with_backend(FileBackend::new(file)?)
+                .create_with_backend(Backend(file))
         });
         settle(opened)
     }
@@ -356,7 +357,7 @@ impl Files {
         builder: &Builder,
     ) -> Result<Option<ReadOnlyDatabase>> {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
-        settle(guard(|| builder.open_read_only_with_backend(FileBackend::new(file)?))).map(Some)
+        settle(guard(|| builder.open_read_only_with_backend(Backend(file)))).map(Some)
     }
 
     /// A reader's way past a file that a crash left: whoever gets the store's lock recovers it,
@@ -386,7 +387,10 @@ impl Files {
             return Ok(());
         }
         let path = self.directory.database_file(name);
-        let file = open_regular(&path, OpenOptions::new().read(true).write(true))
+        let file = self
+            .directory
+            .disk()
+            .open(&path, DiskAccess::Write)
             .map_err(|error| from_io(error, "a database file cannot be opened for recovery"))?;
         let start = self.options.timer.now();
         let database = self.open_database(file, &Arc::default())?;
@@ -437,9 +441,9 @@ impl Files {
 
 /// redb calls a newer format damage. A file is newer only if both of its commit slots say so
 /// alike: damage does not.
-fn check_version(file: &fs::File) -> Result<()> {
+fn check_version(file: &dyn DiskFile) -> Result<()> {
     let mut header = [0; HEADER_BYTES];
-    if file.read_exact_at(&mut header, 0).is_err() || !header.starts_with(&MAGIC) {
+    if file.read(0, &mut header).is_err() || !header.starts_with(&MAGIC) {
         return Ok(());
     }
     match VERSION_OFFSETS.map(|offset| header.get(offset)) {

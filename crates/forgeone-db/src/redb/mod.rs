@@ -15,6 +15,7 @@
 mod compact;
 mod condition;
 mod directory;
+mod disk;
 mod engine;
 mod failure;
 mod files;
@@ -22,6 +23,7 @@ mod timer;
 mod transact;
 
 pub use directory::{DirectoryState, SMALL_FILE_BYTES_MAX, StoreDirectory, StoreLock};
+pub use disk::{Disk, DiskAccess, DiskFile, DiskLock, LockKind, LockRange, SystemDisk};
 pub use engine::RedbEngine;
 pub use timer::{SystemTimer, Timer};
 

@@ -5,6 +5,7 @@ use super::change::{Change, encode_changes};
 use super::directory::Topic;
 use super::families::{SUBJECT_STATE, id_key, parse_sequence};
 use super::group::{Draft, Group};
+use super::memory::Permit;
 use super::queue::Queue;
 use super::record::{Record, RecordBatch};
 use super::sealer::{SealLimits, SealState};
@@ -19,12 +20,14 @@ use bytes::Bytes;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result, mutant};
 use futures::channel::oneshot;
 use futures::lock::Mutex as AsyncMutex;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Raw bytes that one group takes together, unless one request alone is larger.
+/// Raw bytes that one group takes together, unless one request alone is larger; half of what all
+/// requests may take, where that is less.
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Raw bytes of the largest request.
 pub(crate) const REQUEST_BYTES_MAX: usize = 32 << 20;
@@ -61,6 +64,14 @@ impl Request {
             Self::Transact(transaction) => transaction.bytes(),
         }
     }
+
+    /// About how many bytes it takes in memory.
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Append(entries, _) => self.bytes() + entries.len() * size_of::<Entry>(),
+            Self::Transact(_) => self.bytes(),
+        }
+    }
 }
 
 /// A request that was decided, for its answer.
@@ -94,17 +105,33 @@ pub(crate) struct Writer {
     shard: Arc<Shard>,
     log: Arc<CommitLog>,
     shared: Arc<Shared>,
-    queue: Queue<Request>,
+    queue: Queue<(Request, Permit)>,
     limits: SealLimits,
     poisoned: AtomicBool,
     /// What poisoned it first.
     poison_cause: Mutex<Option<String>>,
     seal_error: Mutex<Option<Error>>,
+    /// Topics whose shredding has begun, or may have, and has not come to dropping their records: what
+    /// is appended to them now would go with those.
+    condemned: Mutex<BTreeSet<u64>>,
     seal_state: AsyncMutex<SealState>,
+    /// What is known of the index of ids.
+    ids: Mutex<IdsIndex>,
     /// Held while a group is sealed, committed and published, and while a manifest is installed
     /// that changes the keys or floors of topics. Taken after `seal_state`.
     rekeying: AsyncMutex<()>,
     thread: Mutex<Thread>,
+}
+
+/// Whether the index of ids is to be built anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum IdsIndex {
+    #[default]
+    Sound,
+    /// An append has found it damaged.
+    Wanted,
+    /// That was tried since the store was opened.
+    Tried,
 }
 
 /// The committer's thread.
@@ -134,7 +161,9 @@ impl Writer {
             poisoned: AtomicBool::new(false),
             poison_cause: Mutex::default(),
             seal_error: Mutex::default(),
+            condemned: Mutex::default(),
             seal_state: AsyncMutex::default(),
+            ids: Mutex::default(),
             rekeying: AsyncMutex::default(),
             thread: Mutex::new(Thread::Idle),
         })
@@ -168,6 +197,47 @@ impl Writer {
 
     pub(crate) fn set_seal_error(&self, error: Option<Error>) {
         *self.seal_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Has the sealer build the index of ids anew, once.
+    fn want_rebuild(&self) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ids == IdsIndex::Sound {
+            *ids = IdsIndex::Wanted;
+            self.shared.seal.notify();
+        }
+    }
+
+    /// Whether the index of ids is to be built anew; asked by who does it.
+    pub(crate) fn take_wanted_rebuild(&self) -> bool {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = *ids == IdsIndex::Wanted;
+        if wanted {
+            *ids = IdsIndex::Tried;
+        }
+        wanted
+    }
+
+    /// Refuses appends to a topic whose shredding stands still, until it is finished.
+    pub(crate) fn condemn(&self, topic: u64) {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
+    }
+
+    /// Takes appends to a topic again, whose records are dropped.
+    pub(crate) fn pardon(&self, topic: u64) {
+        self.condemned.lock().unwrap_or_else(PoisonError::into_inner).remove(&topic);
+    }
+
+    fn check_condemned(&self, entries: &[Entry]) -> Result<()> {
+        let condemned = self.condemned.lock().unwrap_or_else(PoisonError::into_inner);
+        match entries.iter().find(|entry| condemned.contains(&entry.topic.id)) {
+            None => Ok(()),
+            Some(entry) => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the topic is being shredded, and that has failed half way; reopen the store to finish it, then append",
+            )
+            .with("topic", &entry.topic.name)),
+        }
     }
 
     /// Takes no more writes until the store is reopened.
@@ -244,8 +314,9 @@ impl Writer {
     ) -> Result<T> {
         // Before the request is queued: what is queued is always taken.
         self.ensure_thread()?;
-        let bytes = request.bytes();
-        self.queue.push(request, bytes).await?;
+        let bytes = request.memory_bytes();
+        let permit = self.shared.memory.requests.enter(bytes).await;
+        self.queue.push((request, permit), bytes)?;
         answer.await.unwrap_or_else(|_| Err(self.poisoned().with_outcome(Outcome::Unknown)))
     }
 
@@ -276,7 +347,8 @@ impl Writer {
     }
 
     fn run(&self) {
-        while let Some(requests) = self.queue.take(GROUP_BYTES_MAX) {
+        let bytes_max = GROUP_BYTES_MAX.min(self.shared.memory.requests.bytes_max() / 2);
+        while let Some(requests) = self.queue.take(bytes_max) {
             let group = AssertUnwindSafe(|| run_blocking(self.commit_group(requests)));
             if catch_unwind(group).is_err() {
                 // The replies were dropped, which tells every member that its outcome is unknown.
@@ -285,7 +357,9 @@ impl Writer {
         }
     }
 
-    async fn commit_group(&self, requests: Vec<Request>) {
+    async fn commit_group(&self, requests: Vec<(Request, Permit)>) {
+        // What they hold counts until they are answered.
+        let (requests, _permits): (Vec<Request>, Vec<Permit>) = requests.into_iter().unzip();
         let mut group = Group::default();
         let mut decided = Vec::with_capacity(requests.len());
         let ready = self.ready(&requests).await;
@@ -319,12 +393,14 @@ impl Writer {
         if self.is_poisoned() {
             return Err(self.poisoned());
         }
+        self.shard.check()?;
         let bytes: usize = requests.iter().map(Request::bytes).sum();
         self.shared.check_room(bytes as u64).await?;
         self.limits.wait_for_sealer(self, &self.shared).await
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {
+        self.check_condemned(&entries)?;
         let hits = self.hits(&entries).await?;
         group.add(entries, &hits, &self.shard).await
     }
@@ -341,9 +417,11 @@ impl Writer {
         if keys.is_empty() {
             return Ok(hits);
         }
-        let view = self.shard.family(self.shard.layout().ids()?).await?;
-        let found = view.index.get_many(&keys).await?;
-        drop(view);
+        let found = self.find_ids(&keys).await.inspect_err(|error| {
+            if error.kind() == ErrorKind::Corrupt {
+                self.want_rebuild();
+            }
+        })?;
         for (index, value) in places.into_iter().zip(found) {
             let Some((hit, entry)) = hits.get_mut(index).zip(entries.get(index)) else { continue };
             *hit = match value {
@@ -354,6 +432,11 @@ impl Writer {
             };
         }
         Ok(hits)
+    }
+
+    async fn find_ids(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>> {
+        let view = self.shard.family(self.shard.layout().ids()?).await?;
+        view.index.get_many(keys).await
     }
 
     /// The record whose id follows from its place and is that of `entry`: what was read from this
@@ -419,10 +502,17 @@ impl Writer {
             return Err(error.with_outcome(Outcome::Unknown));
         }
         self.shared.commits.notify();
-        if self.limits.reached(&self.shard) {
+        self.note_memory();
+        if self.limits.reached(&self.shard) || self.shared.memory.tails.is_due() {
             self.shared.seal.notify();
         }
         Ok(())
+    }
+
+    /// Counts what the database holds unsealed.
+    pub(crate) fn note_memory(&self) {
+        let bytes = self.shard.unsealed_bytes();
+        self.shared.memory.tails.set(&self.shard.context().database, bytes);
     }
 
     fn section(&self, draft: &Draft) -> Result<SectionDraft> {

@@ -266,7 +266,7 @@ pub(crate) fn parse_directory<'a>(
     entries.map(|((_, key), value)| parse_entry(key, value)).collect()
 }
 
-pub(super) fn parse_entry(key: &[u8], value: &[u8]) -> Result<DirectoryEntry> {
+pub(crate) fn parse_entry(key: &[u8], value: &[u8]) -> Result<DirectoryEntry> {
     let (kind, name) = key.split_first().ok_or_else(|| corrupt("a topic has no name"))?;
     let name = std::str::from_utf8(name).map_err(|_| corrupt("a topic's name is not text"))?;
     let TopicRecord { id, shard, wrapped_keys } = from_cbor(value)?;

@@ -127,6 +127,22 @@ impl Layout {
             .ok_or_else(|| crate::codec::corrupt("an index is unknown").with("family", id))
     }
 
+    /// What an index finds, in words.
+    pub(crate) const fn purpose(family: u64) -> &'static str {
+        match family {
+            FAMILY_TOPIC_NAMES => "topics by name",
+            FAMILY_COUNTERS => "counters",
+            FAMILY_SETTINGS => "settings",
+            FAMILY_SETTING_VERSIONS => "versions of settings",
+            FAMILY_REMOVED_SETTINGS => "removed settings",
+            FAMILY_METADATA => "metadata",
+            FAMILY_IDS => "records by id",
+            FAMILY_MARKERS => "records by marker",
+            FAMILY_LATE => "late records by time",
+            _ => "unknown",
+        }
+    }
+
     /// (kind, name) to topic.
     pub(crate) fn topic_names(&self) -> Result<&Family> {
         self.by_id(FAMILY_TOPIC_NAMES)

@@ -71,7 +71,8 @@ impl Following {
         self.tokens.seal((self.streams.kind, Purpose::Subscription), &positions).map(Some)
     }
 
-    /// The next record; ends after the first error that is not about a gap, and where a replay ends.
+    /// The next record; ends where a replay ends, and after an error that says nothing of records:
+    /// behind a gap and behind damage it goes on.
     pub(crate) fn poll_found(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Found>>> {
         loop {
             match std::mem::replace(&mut self.state, State::Ended) {
@@ -90,7 +91,7 @@ impl Following {
                     }
                     Poll::Ready((_, Ok(None))) => return Poll::Ready(None),
                     Poll::Ready((subscription, Err(error))) => {
-                        if is_gap(&error) {
+                        if error.kind() == ErrorKind::Corrupt || is_gap(&error) {
                             self.state = State::Idle(Box::new(subscription));
                         }
                         return Poll::Ready(Some(Err(error)));

@@ -12,6 +12,7 @@ mod following;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod group;
+mod memory;
 mod notify;
 mod place_id;
 mod query;
@@ -34,23 +35,24 @@ mod transaction;
 pub(crate) use change::{Change, decode_changes};
 pub(crate) use committer::{Position, Writer};
 pub(crate) use directory::{
-    Directory, DirectoryEntry, Shredding, next_topic_id, parse_directory, prefix_range,
+    Directory, DirectoryEntry, Shredding, next_topic_id, parse_directory, parse_entry, prefix_range,
 };
 pub use families::TopicKind;
 pub(crate) use families::{
-    COUNTER_REKEY, COUNTER_SHRED, FAMILY_COUNTERS, FAMILY_METADATA, FAMILY_REMOVED_SETTINGS,
-    FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, Layout, SUBJECT_STATE, entry_position, id_key,
-    index_entries, parse_sequence,
+    COUNTER_ID_KEY, COUNTER_REKEY, COUNTER_SHRED, FAMILY_COUNTERS, FAMILY_METADATA,
+    FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, FAMILY_TOPIC_NAMES, Layout,
+    SUBJECT_STATE, entry_position, id_key, index_entries, parse_sequence,
 };
 pub(crate) use follower::follow;
 pub(crate) use following::{AtTheEnd, Following};
+pub(crate) use memory::MemoryLimits;
 pub(crate) use place_id::{IdKey, PlaceIds};
 pub(crate) use query::{Found, RecordFilter};
 pub(crate) use record::{Record, RecordBatch};
 pub(crate) use results::{Results, Search};
 pub(crate) use sealer::{
-    IfAbsent, Remaining, SealLimits, amend, drop_shredded_entries, give_up, rewrite_older,
-    run_sealer, seal, tidy_up,
+    IfAbsent, Remaining, SealLimits, amend, drop_shredded_entries, give_up, rebuild, rewrite_older,
+    run_sealer, seal, seal_due, tidy_up,
 };
 pub(crate) use segment::{Segment, SegmentCache};
 pub(crate) use settings::{Settings, read_settings, write_settings};

@@ -7,8 +7,9 @@
 mod late;
 
 use super::directory::Topic;
+use super::memory::{OpenUnits, Units};
 use super::record::{Record, RecordBatch};
-use super::segment::{Ahead, Sifted, Wanted};
+use super::segment::{Ahead, READ_AHEAD_UNITS, Sifted, Wanted};
 use super::shard::Shard;
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
@@ -20,8 +21,6 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-/// With more topics than this in a query, each gives its unit back between two records.
-const OPEN_UNITS_MAX: usize = 512;
 /// The order of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Order {
@@ -173,6 +172,8 @@ pub(crate) struct Query {
     heap: BinaryHeap<Next>,
     /// Topics whose next result is still to be read.
     owing: Vec<usize>,
+    /// Room for a unit of each topic; without it each gives its unit back between two records.
+    open_units: Option<OpenUnits>,
 }
 
 /// The next result of one topic, ordered so that the heap gives the wanted one first.
@@ -209,7 +210,11 @@ impl Eq for Next {}
 impl Query {
     /// A query over `topics` with the shard that each lives in. Nothing is read before the first
     /// [`next`](Self::next).
-    pub(crate) fn new(topics: Vec<(Arc<Topic>, Arc<Shard>)>, spec: QuerySpec) -> Self {
+    pub(crate) fn new(
+        topics: Vec<(Arc<Topic>, Arc<Shard>)>,
+        spec: QuerySpec,
+        units: &Arc<Units>,
+    ) -> Self {
         let mut spec = spec.narrowed();
         let bounds = spec.bounds.take().unwrap_or_else(|| Arc::new(bounds(&topics)));
         spec.bounds = Some(Arc::clone(&bounds));
@@ -222,7 +227,9 @@ impl Query {
             })
             .collect();
         let owing = (0..topics.len()).rev().collect();
-        Self { spec, topics, heap: BinaryHeap::new(), owing }
+        // A search for what few records say reads ahead.
+        let held = if spec.is_selective() { topics.len() * READ_AHEAD_UNITS } else { topics.len() };
+        Self { spec, topics, heap: BinaryHeap::new(), owing, open_units: units.take(held) }
     }
 
     /// The newest record of each topic when the query began, for beginning it again.
@@ -257,7 +264,8 @@ impl Query {
     }
 
     async fn refill(&mut self, index: usize) -> Result<()> {
-        let crowded = self.topics.len() > OPEN_UNITS_MAX;
+        // One topic's unit is no more than what the result at hand takes.
+        let crowded = self.open_units.is_none() && self.topics.len() > 1;
         let Some(topic) = self.topics.get_mut(index) else { return Ok(()) };
         if let Some(found) = topic.next().await? {
             self.heap.push(Next { found, topic: index, order: self.spec.order });
@@ -277,7 +285,10 @@ struct TopicQuery {
     topic: Arc<Topic>,
     shard: Arc<Shard>,
     spec: Arc<QuerySpec>,
-    /// The newest record when the query began.
+    /// Why the topic cannot be searched at all, until that is told.
+    damage: Option<Error>,
+    /// The oldest and the newest record when the query began.
+    first: u64,
     upto: u64,
     on_time: OnTime,
     late: Late,
@@ -306,10 +317,14 @@ struct OnTime {
 
 impl TopicQuery {
     fn new(topic: Arc<Topic>, shard: Arc<Shard>, spec: Arc<QuerySpec>, upto: u64) -> Self {
+        let first = shard.first(topic.id);
+        let damage = shard.check().err().map(|error| error.with("topic", &topic.name));
         Self {
+            damage,
             topic,
             shard,
             spec,
+            first,
             upto,
             on_time: OnTime::default(),
             late: Late::Unopened,
@@ -321,6 +336,9 @@ impl TopicQuery {
     }
 
     async fn next(&mut self) -> Result<Option<Found>> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
         if self.on_time_next.is_none() {
             self.on_time_next = self.next_on_time().await?;
         }
@@ -354,7 +372,7 @@ impl TopicQuery {
             self.on_time.next = start?;
         }
         while let Some(sequence) = self.on_time.next {
-            if sequence <= self.spec.after || sequence > self.upto || sequence == 0 {
+            if sequence < self.oldest() || sequence > self.upto {
                 self.on_time.next = None;
                 return Ok(None);
             }
@@ -426,7 +444,7 @@ impl TopicQuery {
 
     /// The first number that may be wanted.
     fn oldest(&self) -> u64 {
-        self.shard.first(self.topic.id).max(self.spec.after.saturating_add(1))
+        self.first.max(self.spec.after.saturating_add(1))
     }
 
     /// Where records that are on time start to be in range.

@@ -1,19 +1,13 @@
-//! The queue in front of a committer: bounded in bytes, taken whole.
+//! The queue in front of a committer, taken in groups. What may wait in it is bounded in front of it.
 
-use super::notify::Notify;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result, mutant};
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 
-/// Bytes that may wait for a committer. A request that finds the queue empty is taken whatever its
-/// size.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
-
 #[derive(Debug)]
 struct Waiting<T> {
     items: VecDeque<(T, usize)>,
-    bytes: usize,
     closed: bool,
 }
 
@@ -22,44 +16,34 @@ struct Waiting<T> {
 pub(crate) struct Queue<T> {
     waiting: Mutex<Waiting<T>>,
     arrived: Condvar,
-    room: Notify,
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        let waiting = Waiting { items: VecDeque::new(), bytes: 0, closed: false };
-        Self { waiting: Mutex::new(waiting), arrived: Condvar::new(), room: Notify::default() }
+        let waiting = Waiting { items: VecDeque::new(), closed: false };
+        Self { waiting: Mutex::new(waiting), arrived: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a request of `bytes`; waits while the queue is full. Once this returned, the request
-    /// is the committer's, whatever becomes of the caller.
+    /// Adds a request of `bytes`. Once this returned, the request is the committer's, whatever
+    /// becomes of the caller.
     ///
     /// # Errors
     /// `Closed(Shutdown)` when the queue is closed.
-    pub(crate) async fn push(&self, item: T, bytes: usize) -> Result<()> {
-        loop {
-            let seen = self.room.version();
-            {
-                let mut waiting = self.lock();
-                if waiting.closed {
-                    return Err(Error::new(
-                        ErrorKind::Closed(ClosedReason::Shutdown),
-                        "the store is closed; open it again",
-                    ));
-                }
-                if waiting.items.is_empty() || waiting.bytes + bytes <= QUEUE_BYTES_MAX {
-                    waiting.items.push_back((item, bytes));
-                    waiting.bytes += bytes;
-                    self.arrived.notify_one();
-                    return Ok(());
-                }
-            }
-            self.room.changed(seen).await;
+    pub(crate) fn push(&self, item: T, bytes: usize) -> Result<()> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return Err(Error::new(
+                ErrorKind::Closed(ClosedReason::Shutdown),
+                "the store is closed; open it again",
+            ));
         }
+        waiting.items.push_back((item, bytes));
+        self.arrived.notify_one();
+        Ok(())
     }
 
     /// Takes what is waiting, at most `bytes_max` of it but at least one request; waits for one.
@@ -83,13 +67,8 @@ impl<T> Queue<T> {
             }
             if let Some((item, bytes)) = waiting.items.pop_front() {
                 sum += bytes;
-                waiting.bytes -= bytes;
                 taken.push(item);
             }
-        }
-        drop(waiting);
-        if !mutant!("tell-nobody-of-room") {
-            self.room.notify();
         }
         Some(taken)
     }
@@ -98,6 +77,5 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_all();
-        self.room.notify();
     }
 }

@@ -6,16 +6,17 @@
 
 mod garbage;
 mod pass;
+mod rebuild;
 mod rewrite;
 
+pub(crate) use rebuild::rebuild;
 pub(crate) use rewrite::{IfAbsent, Remaining, amend, drop_shredded_entries, rewrite_older};
 
 use super::committer::Writer;
-use super::shard::{Memtables, Shard, fresh_memtables};
+use super::shard::{Memtables, Shard, fresh_memtables, memtable_bytes};
 use super::store::Shared;
 use super::tail::TailSection;
 use crate::environment::Timestamp;
-use crate::index::Memtable;
 use crate::log::{Floor, Hash, Head, Manifest, TopicIntro};
 use crate::pool::run_blocking;
 use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, mutant};
@@ -24,7 +25,7 @@ use pass::Pass;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 /// Blocks in a tail before it is sealed, however little is in them.
 const TAIL_BLOCKS_MAX: u64 = 65_536;
@@ -33,23 +34,31 @@ const TAIL_BLOCKS_MAX: u64 = 65_536;
 const MEMTABLE_BYTES_MAX: usize = 32 << 20;
 /// How far a tail may grow beyond the limits before appends wait for the sealer.
 const BACKLOG_FACTOR: usize = 2;
+/// What one database's tail, and its memtables, get of what all may hold.
+const DATABASE_PARTS: usize = 6;
 
 /// When a tail is sealed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SealLimits {
     /// Compressed bytes in the tail.
-    pub(crate) tail_bytes: usize,
+    tail_bytes: usize,
     /// Records in the tail.
-    pub(crate) tail_records: u64,
-}
-
-impl Default for SealLimits {
-    fn default() -> Self {
-        Self { tail_bytes: 4 << 20, tail_records: 65_536 }
-    }
+    tail_records: u64,
+    /// Bytes in the memtables.
+    memtable_bytes: usize,
 }
 
 impl SealLimits {
+    /// Limits of one database, of those that together may hold `tails` bytes unsealed. One that
+    /// cannot be sealed leaves the others their part.
+    pub(crate) fn new(tail_bytes: usize, tail_records: u64, tails: usize) -> Self {
+        Self {
+            tail_bytes: tail_bytes.min(tails / DATABASE_PARTS),
+            tail_records,
+            memtable_bytes: MEMTABLE_BYTES_MAX.min(tails / DATABASE_PARTS),
+        }
+    }
+
     /// Whether the tail of `shard` is to be sealed.
     pub(crate) fn reached(&self, shard: &Shard) -> bool {
         self.exceeded(shard, 1)
@@ -61,7 +70,7 @@ impl SealLimits {
         state.tail.bytes() >= self.tail_bytes * factor
             || state.tail.records() >= self.tail_records * factor as u64
             || newest - state.manifest.covers >= TAIL_BLOCKS_MAX * factor as u64
-            || memtable_bytes(&state.active) >= MEMTABLE_BYTES_MAX * factor
+            || memtable_bytes(&state.active) >= self.memtable_bytes.saturating_mul(factor)
     }
 
     /// Waits until the sealer has caught up with `shard`, so that memory stays bounded.
@@ -71,25 +80,19 @@ impl SealLimits {
     pub(crate) async fn wait_for_sealer(&self, writer: &Writer, shared: &Shared) -> Result<()> {
         loop {
             let seen = shared.sealed.version();
-            if !self.exceeded(writer.shard(), BACKLOG_FACTOR) {
+            let crowded = shared.memory.tails.is_full();
+            if !crowded && !self.exceeded(writer.shard(), BACKLOG_FACTOR) {
                 return Ok(());
             }
             // Even after a failure: what failed in passing succeeds at the next try.
             shared.seal.notify();
-            if let Some(error) = writer.seal_error() {
+            let stuck = || shared.memory.tails.stuck().filter(|_| crowded);
+            if let Some(error) = writer.seal_error().or_else(stuck) {
                 return Err(error);
             }
             shared.sealed.changed(seen).await;
         }
     }
-}
-
-/// Bytes of all keys and values.
-fn memtable_bytes(memtables: &Memtables) -> usize {
-    let bytes = |memtable: &Arc<RwLock<Memtable>>| {
-        memtable.read().unwrap_or_else(PoisonError::into_inner).bytes()
-    };
-    memtables.values().map(bytes).sum()
 }
 
 /// What the sealer keeps of a database between passes.
@@ -125,6 +128,10 @@ struct GivenUp {
 /// # Errors
 /// `Corrupt` when what is to be rewritten is damaged; as commits. The log is then as before.
 pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
+    if writer.shard().check().is_err() {
+        // What would look superfluous there is all that is left of its records.
+        return Ok(false);
+    }
     let mut state = writer.seal_state().lock().await;
     prepare(writer.shard(), &mut state).await?;
     let Some(cut) = freeze(writer.shard(), Freeze::IfNew) else {
@@ -172,6 +179,7 @@ pub(crate) async fn give_up(
 }
 
 async fn prepare(shard: &Shard, state: &mut SealState) -> Result<()> {
+    shard.check()?;
     if state.next_piece == 0 {
         collect_orphans(shard).await?;
         state.next_piece = shard.state().manifest.next_piece;
@@ -227,6 +235,7 @@ async fn install(
         live.adopt(&head);
         std::mem::replace(&mut live.manifest, Arc::new(manifest))
     };
+    writer.note_memory();
     let pieces = dead_pieces(shard, &old, &shard.state().manifest);
     shard.retain_runs();
     state.garbage.push_back(Garbage { manifest: old, pieces });
@@ -294,6 +303,21 @@ fn unfreeze(shard: &Shard) {
     }
 }
 
+/// Builds the index of ids anew when appends have found it damaged.
+fn rebuild_wanted(writer: &Writer, shared: &Shared) {
+    if writer.is_poisoned() || !writer.take_wanted_rebuild() {
+        return;
+    }
+    let work = async {
+        let family = writer.shard().layout().ids()?.id;
+        rebuild(writer, shared, family, &mut |_| ()).await
+    };
+    // What it fails with is what appends of these ids go on to be told; `verify` names it.
+    if catch_unwind(AssertUnwindSafe(|| run_blocking(work))).is_err() {
+        writer.poison("a panic while an index was built anew");
+    }
+}
+
 /// The background task that seals whichever database has enough in its tail.
 pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
     loop {
@@ -301,21 +325,55 @@ pub(crate) fn run_sealer(writers: &[Arc<Writer>], shared: &Shared) {
         if shared.stopping.load(Ordering::Acquire) {
             return;
         }
-        for writer in writers {
-            if writer.limits().reached(writer.shard()) && !writer.is_poisoned() {
-                let pass = AssertUnwindSafe(|| run_blocking(seal(writer, shared)));
-                let result = catch_unwind(pass).unwrap_or_else(|_| {
-                    writer.poison("a panic while sealing");
-                    Err(Error::new(ErrorKind::Internal, "sealing panicked; reopen the store"))
-                });
-                writer.set_seal_error(result.err().map(|error| {
-                    Error::new(ErrorKind::Unavailable, "older records could not be sealed")
-                        .with("database", &writer.shard().context().database)
-                        .with_source(error)
-                }));
-                shared.sealed.notify();
-            }
-        }
+        writers.iter().for_each(|writer| rebuild_wanted(writer, shared));
+        seal_due(writers, shared);
         run_blocking(shared.seal.changed(seen));
     }
+}
+
+/// Seals every database that has enough in its tail, and then the largest until all together hold
+/// little enough.
+pub(crate) fn seal_due(writers: &[Arc<Writer>], shared: &Shared) {
+    for writer in writers.iter().filter(|writer| writer.limits().reached(writer.shard())) {
+        seal_one(writer, shared);
+    }
+    let tails = &shared.memory.tails;
+    let mut stuck = None;
+    for database in tails.largest_first() {
+        if !tails.is_due() {
+            break;
+        }
+        let writer = writers.iter().find(|writer| writer.shard().context().database == database);
+        stuck = stuck.or(writer.and_then(|writer| seal_one(writer, shared)));
+    }
+    tails.set_stuck(stuck.filter(|_| tails.is_full()));
+    shared.sealed.notify();
+}
+
+/// Seals a database unless it is poisoned; gives and notes what that failed with.
+fn seal_one(writer: &Arc<Writer>, shared: &Shared) -> Option<Error> {
+    if writer.is_poisoned() {
+        return Some(
+            Error::new(ErrorKind::Unavailable, "a poisoned database keeps what is not sealed")
+                .with("database", &writer.shard().context().database),
+        );
+    }
+    let pass = AssertUnwindSafe(|| run_blocking(seal(writer, shared)));
+    let result = catch_unwind(pass).unwrap_or_else(|_| {
+        writer.poison("a panic while sealing");
+        Err(Error::new(ErrorKind::Internal, "sealing panicked; reopen the store"))
+    });
+    let error = result.err().map(|error| {
+        // A disk without room is told as such: that is what the caller can do something about.
+        let kind = match error.kind() {
+            ErrorKind::Full => ErrorKind::Full,
+            _ => ErrorKind::Unavailable,
+        };
+        Error::new(kind, "older records could not be sealed")
+            .with("database", &writer.shard().context().database)
+            .with_source(error)
+    });
+    writer.set_seal_error(error.as_ref().map(Error::duplicate));
+    shared.sealed.notify();
+    error
 }

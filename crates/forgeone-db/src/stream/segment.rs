@@ -21,7 +21,7 @@ const UNIT_COMPRESSION_LEVEL: i32 = 3;
 /// Units with fewer bytes in their columns are joined with their neighbours when segments merge.
 const UNIT_COPIED_BYTES_MIN: u64 = UNIT_RAW_BYTES as u64 / 2;
 /// Sequential readers open this many units with one read of the engine.
-const READ_AHEAD_UNITS: usize = 8;
+pub(crate) const READ_AHEAD_UNITS: usize = 8;
 
 #[derive(Debug, Encode, Decode)]
 struct SegmentDirectory {

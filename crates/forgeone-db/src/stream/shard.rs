@@ -19,22 +19,25 @@ use crate::log::{
     BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, TOPIC_ID_MIN, Witness,
 };
 use crate::piece::{Cache, UnitCache};
-use forgeone_db_engine::{ErrorKind, Result, mutant};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use futures::lock::Mutex as AsyncMutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Opened things that all databases of a store share.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
     pub(crate) segments: Arc<SegmentCache>,
     pub(crate) pages: Arc<UnitCache>,
+    /// Bytes that are put together for one commit of sealed data.
+    pub(crate) sealing_batch: usize,
 }
 
 impl Caches {
     /// Caches that together hold about `bytes_max`.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize, sealing_batch: usize) -> Self {
         Self {
+            sealing_batch,
             segments: Arc::new(SegmentCache::new(bytes_max / 2)),
             pages: Arc::new(Cache::new(bytes_max / 2)),
         }
@@ -195,6 +198,14 @@ pub(crate) fn pinned(manifest: &Manifest, family: FamilyId) -> Memtable {
     memtable
 }
 
+/// About what all entries take in memory.
+pub(crate) fn memtable_bytes(memtables: &Memtables) -> usize {
+    let bytes = |memtable: &Arc<RwLock<Memtable>>| {
+        memtable.read().unwrap_or_else(PoisonError::into_inner).bytes()
+    };
+    memtables.values().map(bytes).sum()
+}
+
 pub(crate) fn fresh_memtables(layout: &Layout) -> Memtables {
     layout.families().iter().map(|family| (family.id, Arc::default())).collect()
 }
@@ -213,6 +224,8 @@ pub(crate) struct Shard {
     runs: Mutex<HashMap<read::RunKey, Arc<Run>>>,
     /// Notified after every commit that became visible.
     pub(crate) changed: Notify,
+    /// Why nothing of this database counts: it was found damaged when the store was opened.
+    isolated: OnceLock<Error>,
 }
 
 impl Shard {
@@ -225,6 +238,7 @@ impl Shard {
             lineage: context.lineage,
             environment: Arc::clone(&context.environment),
             units: Arc::clone(&caches.pages),
+            batch_bytes: caches.sealing_batch,
         };
         let state = RwLock::new(State::empty(context.database.as_str(), &layout));
         Self {
@@ -236,7 +250,26 @@ impl Shard {
             following: AsyncMutex::default(),
             runs: Mutex::default(),
             changed: Notify::default(),
+            isolated: OnceLock::new(),
         }
+    }
+
+    /// Takes the database out of use until the store is reopened, because of `damage` to what says
+    /// which of its records count. Nothing of it is changed on disk.
+    pub(crate) fn isolate(&self, damage: &Error) {
+        let error = corrupt(
+            "a database was found damaged when the store was opened; others are unaffected: \
+             see what verify says of it, then repair or salvage",
+        );
+        let error = self.context.locate(error).with("damage", damage);
+        drop(self.isolated.set(error));
+        *self.state_mut() = State::empty(self.context.database.as_str(), &self.layout);
+    }
+
+    /// # Errors
+    /// `Corrupt` when the database was [taken out of use](Self::isolate).
+    pub(crate) fn check(&self) -> Result<()> {
+        self.isolated.get().map_or(Ok(()), |error| Err(error.duplicate()))
     }
 
     /// Loads the database as its writer. `None` if it does not exist.
@@ -261,6 +294,13 @@ impl Shard {
 
     pub(crate) const fn index_context(&self) -> &IndexContext {
         &self.index
+    }
+
+    /// About what everything that is not sealed takes in memory.
+    pub(crate) fn unsealed_bytes(&self) -> usize {
+        let state = self.state();
+        let frozen = state.frozen.as_ref().map_or(0, memtable_bytes);
+        state.tail.bytes() + memtable_bytes(&state.active) + frozen
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
@@ -324,6 +364,9 @@ impl Shard {
     /// # Errors
     /// `Corrupt` when the log went back or is damaged.
     pub(crate) async fn refresh(&self) -> Result<bool> {
+        if self.check().is_err() {
+            return Ok(false);
+        }
         let _following = self.following.lock().await;
         for _ in 0..REFRESH_TRIES {
             let Some((head, _)) = self.context.load_head().await? else {
@@ -359,7 +402,7 @@ impl Shard {
                 other => return other.map(|()| true),
             }
         }
-        Err(forgeone_db_engine::Error::new(
+        Err(Error::new(
             ErrorKind::Unavailable,
             "the writer was always faster than this reader; try again",
         ))

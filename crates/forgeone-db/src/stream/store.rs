@@ -1,5 +1,6 @@
 //! What the databases of one open store share: stamps, known heads, the quota, the sealer's bell.
 
+use super::memory::{Memory, MemoryLimits};
 use super::notify::Notify;
 use super::place_id::PlaceIds;
 use crate::environment::Environment;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) environment: Arc<dyn Environment>,
     /// Gives ids to records that have none of their own.
     pub(crate) ids: PlaceIds,
+    pub(crate) memory: Memory,
     stamp: AtomicU64,
     heads: Mutex<BTreeMap<String, Witness>>,
     databases: Mutex<Vec<DatabaseName>>,
@@ -52,13 +54,14 @@ impl Shared {
         engine: Arc<dyn Engine>,
         environment: Arc<dyn Environment>,
         ids: PlaceIds,
-        quota_bytes: u64,
+        (quota_bytes, memory): (u64, MemoryLimits),
         follower: bool,
     ) -> Self {
         Self {
             engine,
             environment,
             ids,
+            memory: Memory::new(memory),
             stamp: AtomicU64::new(0),
             heads: Mutex::default(),
             databases: Mutex::default(),
@@ -161,6 +164,15 @@ impl Shared {
             Witness { database: head.database.clone(), number: head.number, hash: head.hash };
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.insert(head.database.clone(), witness);
+    }
+
+    /// Keeps what was witnessed of a database that cannot speak for itself.
+    pub(crate) fn keep_witness(&self, witness: &Witness) {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = heads.entry(witness.database.clone()).or_insert_with(|| witness.clone());
+        if known.number < witness.number {
+            *known = witness.clone();
+        }
     }
 
     /// The durable heads of all databases but `database`.

@@ -95,7 +95,14 @@ impl Streams {
         }
     }
 
+    /// The shard of a topic, if it is in use.
     fn shard(&self, topic: &Topic) -> Result<&Arc<Shard>> {
+        let shard = self.shard_as_it_is(topic)?;
+        shard.check().map_err(|error| error.with("topic", &topic.name))?;
+        Ok(shard)
+    }
+
+    fn shard_as_it_is(&self, topic: &Topic) -> Result<&Arc<Shard>> {
         self.shards.get(topic.shard as usize).ok_or_else(|| {
             corrupt("a topic names a shard that the store does not have")
                 .with("topic", &topic.name)
@@ -161,6 +168,8 @@ impl Streams {
                 .with("other topic", other));
             }
         }
+        // Before a topic is made there that could not be written to.
+        self.shards.get(shard as usize).map_or(Ok(()), |shard| shard.check())?;
         let mut topics: HashMap<String, Arc<Topic>> = HashMap::with_capacity(names.len());
         for name in names {
             topics.insert(name.clone(), self.open_topic(name).await?);
@@ -195,6 +204,8 @@ impl Streams {
         let mut found = Vec::new();
         found.extend(self.placed(id).await?);
         for (index, shard) in self.shards.iter().enumerate() {
+            // It may have the id.
+            shard.check()?;
             let view = shard.family_at(shard.layout().ids()?, &id).await?;
             let range = super::directory::prefix_range(&id);
             let mut scan = view.index.scan(&range, Direction::Forward);
@@ -254,7 +265,7 @@ impl Streams {
         self.reading(|| shard.record(topic.id, sequence)).await
     }
 
-    /// The topics that match, with the shard of each.
+    /// The topics that match, with the shard of each, whether or not it is in use.
     async fn matching(&self, pattern: &TopicPattern) -> Result<Vec<(Arc<Topic>, Arc<Shard>)>> {
         let topics = match pattern.exact_topic() {
             Some(name) => self.directory.get(self.kind, name).await?.into_iter().collect(),
@@ -263,7 +274,7 @@ impl Streams {
         topics
             .into_iter()
             .map(|topic| {
-                let shard = Arc::clone(self.shard(&topic)?);
+                let shard = Arc::clone(self.shard_as_it_is(&topic)?);
                 Ok((topic, shard))
             })
             .collect()
@@ -272,13 +283,19 @@ impl Streams {
     /// Starts a query over the topics that match now.
     pub(crate) async fn query(&self, pattern: &TopicPattern, spec: QuerySpec) -> Result<Query> {
         let topics = self.reading(|| self.matching(pattern)).await?;
-        Ok(Query::new(topics, spec))
+        Ok(Query::new(topics, spec, &self.shared.memory.searches))
     }
 
     /// The topics that match, by name, with what is known of each.
+    ///
+    /// # Errors
+    /// `Corrupt` when one of them lies in a database that is out of use.
     pub(crate) async fn topics(&self, pattern: &TopicPattern) -> Result<Vec<TopicInfo>> {
         let topics = self.reading(|| self.matching(pattern)).await?;
-        Ok(topics.into_iter().map(|(topic, shard)| info(&topic, &shard)).collect())
+        topics
+            .into_iter()
+            .map(|(topic, shard)| shard.check().map(|()| info(&topic, &shard)))
+            .collect()
     }
 
     /// The sequence numbers of the records of a topic that carry `marker`, ascending.
@@ -301,10 +318,14 @@ impl Streams {
     }
 
     /// The first sequence number at which a topic has reached `time`: the first record that is on
-    /// time and not before it. One beyond the newest if there is none.
+    /// time and not before it, or the oldest one if records that were given up had reached it. One
+    /// beyond the newest if there is none.
     pub(crate) async fn seek_time(&self, topic: &Topic, time: Timestamp) -> Result<u64> {
         let shard = self.shard(topic)?;
         self.reading(|| async move {
+            if shard.reached_before_floor(topic.id, time) {
+                return Ok(shard.first(topic.id));
+            }
             let sequence = shard.seek_time(topic.id, time).await?;
             if sequence > shard.last(topic.id) {
                 return Ok(sequence);
@@ -333,6 +354,8 @@ impl Streams {
             let chunk = match self.reading(|| shard.chunk(topic.id, next, true)).await {
                 // Given up meanwhile: what was found so far counts, and the gap is told next.
                 Err(error) if error.kind() == ErrorKind::NotFound => break,
+                // What lies before the damage is no worse for it.
+                Err(error) if error.kind() == ErrorKind::Corrupt && !found.is_empty() => break,
                 chunk => chunk?,
             };
             for (sequence, record) in (chunk.first..).zip(&chunk.records) {
@@ -346,6 +369,17 @@ impl Streams {
             }
         }
         Ok(found)
+    }
+
+    /// # Errors
+    /// `Corrupt` when the topic lies in a database that is out of use.
+    pub(crate) fn check(&self, topic: &Topic) -> Result<()> {
+        self.shard(topic).map(drop)
+    }
+
+    /// The numbers of the records that lie together with `sequence`, as far as can be told.
+    pub(crate) async fn extent(&self, topic: &Topic, sequence: u64) -> Result<(u64, u64)> {
+        Ok(self.shard(topic)?.extent(topic.id, sequence).await)
     }
 
     /// What is missing of a topic behind `after`: the gap as an error, and its last number.

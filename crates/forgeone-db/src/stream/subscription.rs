@@ -6,12 +6,13 @@
 
 use super::directory::Topic;
 use super::query::Found;
+use super::record::Record;
 use super::streams::Streams;
 use crate::codec::{Cursor, put_varint};
 use crate::environment::Timestamp;
 use crate::model::{TopicPattern, check_checkpoint_marker};
 use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Records and bytes that one subscription buffers.
@@ -49,6 +50,10 @@ pub(crate) struct Subscription {
     buffer: VecDeque<Found>,
     /// Counts the topics looked at, so that each gets its turn.
     turn: usize,
+    /// Where damage was told last, by topic and number: met there again, it is passed over.
+    told: Option<(u64, u64)>,
+    /// Topics that cannot be read at all, of which that was told.
+    unreadable: BTreeSet<u64>,
 }
 
 impl Subscription {
@@ -64,7 +69,8 @@ impl Subscription {
         let topics = streams.matching_topics(&pattern).await?;
         let mut delivered = BTreeMap::new();
         let mut marked = false;
-        for topic in &topics {
+        // Told by the first page, not here: the other topics can be followed.
+        for topic in topics.iter().filter(|topic| streams.check(topic).is_ok()) {
             if let Start::Marker(marker) = &start {
                 let newest = streams.marked(topic, marker).await?.pop();
                 marked |= newest.is_some();
@@ -77,11 +83,23 @@ impl Subscription {
         if let Start::Marker(marker) = &start
             && !marked
         {
+            // Whether one that cannot be read has it, nobody knows.
+            topics.iter().try_for_each(|topic| streams.check(topic))?;
             return Err(Error::new(ErrorKind::NotFound, "no record carries this marker")
                 .with("marker", marker.escape_debug()));
         }
         let buffer = VecDeque::new();
-        Ok(Self { streams, pattern, topics, directory_seen, delivered, buffer, turn: 0 })
+        Ok(Self {
+            streams,
+            pattern,
+            topics,
+            directory_seen,
+            delivered,
+            buffer,
+            turn: 0,
+            told: None,
+            unreadable: BTreeSet::new(),
+        })
     }
 
     /// What was delivered so far, for a token.
@@ -103,7 +121,8 @@ impl Subscription {
     /// The next record that is there now, if any.
     ///
     /// # Errors
-    /// `Corrupt`, naming topic and range. Asked again, the subscription tries the same place.
+    /// `Corrupt`, naming topic and range. Asked again, the subscription tries the same place, and
+    /// goes on behind it if it is damaged still.
     pub(crate) async fn try_next(&mut self) -> Result<Option<Found>> {
         if self.buffer.is_empty() {
             self.fill().await?;
@@ -140,25 +159,21 @@ impl Subscription {
                 break;
             }
             let Some(topic) = self.topics.get(self.turn % self.topics.len()) else { break };
-            self.turn = self.turn.wrapping_add(1);
-            let after = self.delivered.get(&topic.id).copied().unwrap_or(0);
-            if self.streams.last(topic)? <= after {
-                continue;
-            }
-            if let Some((gap, last)) = self.streams.gap(topic, after)? {
-                if page.is_empty() {
-                    self.delivered.insert(topic.id, last);
-                    return Err(gap);
-                }
-                // Told after what was found before it.
-                self.turn = self.turn.wrapping_sub(1);
-                break;
-            }
+            let topic = Arc::clone(topic);
             let limits = (PAGE_RECORDS_MAX - page.len(), PAGE_BYTES_MAX - bytes);
-            for (sequence, stamp, record) in self.streams.read_after(topic, after, limits).await? {
-                bytes += record.bytes();
-                page.push((stamp, Found { topic: Arc::clone(topic), sequence, record }));
+            match self.read(&topic, limits).await {
+                Ok(records) => {
+                    for (sequence, stamp, record) in records {
+                        bytes += record.bytes();
+                        let topic = Arc::clone(&topic);
+                        page.push((stamp, Found { topic, sequence, record }));
+                    }
+                }
+                Err(missing) if page.is_empty() => return Err(self.tell(&topic, missing)),
+                // Told after what was found before it.
+                Err(_) => break,
             }
+            self.turn = self.turn.wrapping_add(1);
         }
         page.sort_by_key(|(stamp, found)| (*stamp, found.topic.id, found.sequence));
         for (_, found) in page {
@@ -168,6 +183,53 @@ impl Subscription {
         Ok(())
     }
 
+    /// The next records of a topic.
+    async fn read(&mut self, topic: &Topic, limits: (usize, usize)) -> Result<Records, Missing> {
+        if self.unreadable.contains(&topic.id) {
+            return Ok(Records::new());
+        }
+        self.streams.check(topic).map_err(Missing::Topic)?;
+        loop {
+            let after = self.delivered.get(&topic.id).copied().unwrap_or(0);
+            if self.streams.last(topic)? <= after {
+                return Ok(Records::new());
+            }
+            if let Some((gap, last)) = self.streams.gap(topic, after)? {
+                return Err(Missing::Gap(gap, last));
+            }
+            match self.streams.read_after(topic, after, limits).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    if self.told != Some((topic.id, after)) {
+                        return Err(Missing::Damaged(error, after));
+                    }
+                    let (_, last) = self.streams.extent(topic, after + 1).await?;
+                    self.delivered.insert(topic.id, last.max(after + 1));
+                    self.told = None;
+                }
+                records => return Ok(records?),
+            }
+        }
+    }
+
+    /// Notes that something is missing, and gives the error that says so.
+    fn tell(&mut self, topic: &Topic, missing: Missing) -> Error {
+        match missing {
+            Missing::Gap(error, last) => {
+                self.delivered.insert(topic.id, last);
+                error
+            }
+            Missing::Damaged(error, after) => {
+                self.told = Some((topic.id, after));
+                error
+            }
+            Missing::Topic(error) => {
+                self.unreadable.insert(topic.id);
+                error
+            }
+            Missing::Other(error) => error,
+        }
+    }
+
     async fn find_new_topics(&mut self) -> Result<()> {
         let version = self.streams.shared().topics.version();
         if version != self.directory_seen || self.streams.shared().is_follower() {
@@ -175,6 +237,27 @@ impl Subscription {
             self.directory_seen = version;
         }
         Ok(())
+    }
+}
+
+/// Records with the number and stamp of each.
+type Records = Vec<(u64, u64, Record)>;
+
+/// Why records do not come.
+enum Missing {
+    /// Given up on purpose, up to this number.
+    Gap(Error, u64),
+    /// Damaged, behind this number.
+    Damaged(Error, u64),
+    /// The whole topic cannot be read.
+    Topic(Error),
+    /// It may pass.
+    Other(Error),
+}
+
+impl From<Error> for Missing {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Storing, finding, replaying and following events, across reopening and sealing.
 
 use crate::support::{event, open, options, time};
-use forgeone_db::{EventQuery, QueryOrder, RedbManager, StartFrom, TopicPattern};
+use forgeone_db::{EventQuery, QueryOrder, RedbManager, StartFrom, TopicKind, TopicPattern};
 
 fn all(store: &RedbManager, query: EventQuery) -> Vec<(String, u64)> {
     store
@@ -103,5 +103,23 @@ fn a_replay_from_a_time_starts_where_the_topic_reached_it() {
         let beyond = StartFrom::Time(event("a", 301).timestamp);
         assert!(store.replay(&TopicPattern::all(), beyond).unwrap().next().is_none());
         store.seal().unwrap();
+    }
+}
+
+#[test]
+fn a_search_ends_at_what_was_shredded_before_it_began_in_both_directions() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("store"));
+    for number in 1..=6 {
+        store.store_event(&event("a", number)).unwrap();
+        if number == 3 {
+            store.shred_topic(TopicKind::Events, "a").unwrap();
+        }
+    }
+    for order in [QueryOrder::OldestFirst, QueryOrder::NewestFirst] {
+        let found = store.query_events(EventQuery::default().order(order)).unwrap();
+        let mut found: Vec<u64> = found.map(|found| found.unwrap().seq).collect();
+        found.sort_unstable();
+        assert_eq!(found, [4, 5, 6], "{order:?}");
     }
 }

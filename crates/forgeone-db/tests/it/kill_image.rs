@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn ask(path: &Path) -> Result<usize, Error> {
-    let store = RedbManager::open(options(path).mode(OpenMode::Open).cache_bytes(8 << 20))?;
+    let store = RedbManager::open(options(path).mode(OpenMode::Open).memory_max(64 << 20))?;
     let found = store.query_events(EventQuery::default())?.collect::<Result<Vec<_>, _>>();
     drop(store);
     Ok(found?.len())
@@ -77,7 +77,9 @@ fn no_bit_of_a_kill_images_first_page_makes_the_log_shorter() {
             }
             Err(error) => {
                 assert!(is_typed(error.kind()), "byte {byte} bit {bit}: {error:?}");
-                let what = format!("{:?}: {}", error.kind(), error.message());
+                // What a shard was taken out of use for says more than that it was.
+                let what = error.get("damage").unwrap_or(error.message());
+                let what = format!("{:?}: {what}", error.kind());
                 *errors.entry(what).or_default() += 1;
             }
         }

@@ -4,9 +4,9 @@
 use crate::support::{event, key, options, time};
 use crate::system::ANY;
 use forgeone_db::{
-    ErrorKind, EventQuery, Flag, FlagState, KdfParams, Key, KeyRotation, LineEnd, LogQuery,
-    NewLogEntry, OpenMode, RedbManager, Severity, StartFrom, StoreKeys, StoreOptions,
-    StoredLogEntry, TopicKind, TopicPattern, VerifyDepth, WatchFrom,
+    ErrorKind, EventPriority, EventQuery, Flag, FlagState, KdfParams, Key, KeyRotation, LineEnd,
+    LogQuery, NewLogEntry, OpenMode, Outcome, QueryOrder, RedbManager, Severity, StartFrom,
+    StoreKeys, StoreOptions, StoredLogEntry, TopicKind, TopicPattern, VerifyDepth, WatchFrom,
 };
 use futures::executor::block_on;
 use serde_json::json;
@@ -126,6 +126,69 @@ fn a_shredded_topic_is_gone_and_goes_on_with_the_next_number() {
 }
 
 /// The files of a store's directory whose name passes, with their content.
+/// A search newest first met the number below the first one, and took it for a gap.
+#[test]
+fn a_query_in_either_order_ends_where_the_shredded_records_begin() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbManager::open(small(&directory.path().join("store"))).unwrap();
+    fill(&store, 1..=20);
+    store.shred_topic(TopicKind::Events, "b").unwrap();
+    fill(&store, 21..=25);
+    for query in [EventQuery::default(), EventQuery::default().priority_min(EventPriority::Normal)]
+    {
+        let oldest_first = store.query_events(query.clone()).unwrap();
+        let newest_first = store.query_events(query.order(QueryOrder::NewestFirst)).unwrap();
+        let places = |found: forgeone_db::StoredEvent| (found.event.topic, found.seq);
+        let mut oldest_first: Vec<_> = oldest_first.map(|found| places(found.unwrap())).collect();
+        let newest_first: Vec<_> = newest_first.map(|found| places(found.unwrap())).collect();
+        assert!(oldest_first.iter().any(|(topic, seq)| topic == "b" && *seq == 5));
+        oldest_first.reverse();
+        assert_eq!(newest_first, oldest_first);
+    }
+}
+
+/// Such a replay left out late records up to the end of the first unit, silently.
+#[test]
+fn a_replay_from_a_time_that_shredded_records_had_reached_begins_with_the_first_that_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = RedbManager::open(small(&directory.path().join("store"))).unwrap();
+    let at = |number: u64, seconds: i64| {
+        let mut event = event("b", number);
+        event.timestamp = time(seconds);
+        event
+    };
+    store.store_event(&at(1, 1_000)).unwrap();
+    store.shred_topic(TopicKind::Events, "b").unwrap();
+    store.store_events(&[at(2, 400), at(3, 600), at(4, 500), at(5, 1_100)]).unwrap();
+    for _ in 0..2 {
+        for (from, wanted) in [(300, 2..=5), (550, 2..=5), (1_000, 2..=5), (1_050, 5..=5)] {
+            let start = StartFrom::Time(time(from));
+            let found = store.replay(&TopicPattern::all(), start).unwrap();
+            assert!(found.map(|found| found.unwrap().seq).eq(wanted), "from {from}");
+        }
+        store.seal().unwrap();
+    }
+}
+
+/// A change that fails half-way was said to be rejected, and was finished by the next opening.
+#[test]
+fn a_change_of_keys_that_fails_once_it_has_begun_has_an_unknown_outcome() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(small(&path)).unwrap();
+    fill(&store, 1..=20);
+    let in_the_way = ["keyring.0.new", "keyring.1.new"].map(|name| path.join(name));
+    in_the_way.iter().for_each(|name| fs::create_dir(name).unwrap());
+    let error = store.shred_topic(TopicKind::Events, "b").unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
+    drop(store.close());
+    in_the_way.iter().for_each(|name| fs::remove_dir(name).unwrap());
+    let store = RedbManager::open(small(&path)).unwrap();
+    block_on(store.database().finish_key_changes()).unwrap();
+    assert_eq!(store.topics(&TopicPattern::new("b").unwrap()).unwrap()[0].count, 0);
+    assert_sound(&store);
+}
+
 fn files(path: &Path, wanted: fn(&str) -> bool) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
     let wanted = entries.filter(|entry| wanted(entry.file_name().to_str().unwrap()));

@@ -90,7 +90,7 @@ pub(crate) fn options(engine: MemoryEngine, encrypted: bool) -> StoreOptions {
         .durability(Durability::None)
         .mode(OpenMode::Open)
         .key(encrypted.then(key))
-        .cache_bytes(8 << 20)
+        .memory_max(64 << 20)
 }
 
 /// What a store is asked, and what it must answer.

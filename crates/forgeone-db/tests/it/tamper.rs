@@ -239,7 +239,8 @@ impl Liar {
 
 fn lie_to(stock: &Stock, liar: Liar, (opening, mode): (bool, OpenMode), tally: &mut Tally) -> u64 {
     let what = format!("{:?} at {}, forever {}, {mode:?}", liar.lie, liar.at, liar.forever);
-    let faulty = Arc::new(FaultyEngine::new(engine(&stock.killed), FaultPlan::new()));
+    let memory = engine(&stock.killed);
+    let faulty = Arc::new(FaultyEngine::new(memory.reopen(), FaultPlan::new()));
     let options = StoreOptions::with_engine(Arc::<FaultyEngine<_>>::clone(&faulty))
         .durability(Durability::None)
         .key(stock.encrypted.then(crate::support::key))
@@ -275,6 +276,14 @@ fn lie_to(stock: &Stock, liar: Liar, (opening, mode): (bool, OpenMode), tally: &
     check(ask(&store, &stock.ids).map(|answers| assert!(answers == stock.answers, "{what}")));
     let reads = faulty.counts().reads - if opening { reads_before } else { reads_open };
     faulty.clear_tamper();
+    let store = if opening {
+        // What did not look like itself when it was opened stays out of use until it is reopened.
+        store.close().unwrap();
+        let again = crate::stock::options(memory.reopen(), stock.encrypted).mode(mode);
+        RedbManager::open(again).unwrap()
+    } else {
+        store
+    };
     let honest = ask(&store, &stock.ids).unwrap();
     assert!(honest == stock.answers, "{what}: a lie stayed behind");
     store.close().unwrap();

@@ -544,3 +544,13 @@ fn a_store_without_any_database_is_not_sound() {
     assert!(!report.is_sound());
     assert_eq!(kind(RedbManager::open(options(&path))), ErrorKind::Corrupt);
 }
+
+#[test]
+fn too_little_memory_is_refused_before_anything_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let little = options(&path).memory_max((48 << 20) - 1);
+    assert_eq!(kind(RedbManager::open(little)), ErrorKind::Invalid);
+    assert!(!path.exists());
+    RedbManager::open(options(&path).memory_max(48 << 20)).unwrap().close().unwrap();
+}

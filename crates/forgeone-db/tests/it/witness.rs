@@ -64,7 +64,7 @@ fn try_open(image: &Image, mode: OpenMode) -> Result<usize, Error> {
     Ok(store.query_events(EventQuery::default())?.collect::<Result<Vec<_>, _>>()?.len())
 }
 
-/// Reads and `verify` both refuse, and name one of `databases`.
+/// Reads are told, and `verify` finds, that one of `databases` is not what it was.
 fn assert_noticed(image: &Image, databases: &[&str], what: &str) {
     let named = |name: Option<&str>| name.is_some_and(|name| databases.contains(&name));
     for mode in [OpenMode::Open, OpenMode::Read] {

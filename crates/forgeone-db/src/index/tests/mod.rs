@@ -37,6 +37,7 @@ impl Fixture {
             lineage: Lineage { store_id: [7; 16], epoch: 1 },
             environment: Arc::new(SystemEnvironment::new()),
             units: Arc::new(UnitCache::new(16 << 20)),
+            batch_bytes: 4 << 20,
         };
         let table = TableName::new("event_index").unwrap();
         Self { context, family: Family { id: FamilyId(17), table, filter }, next_piece: 1 }

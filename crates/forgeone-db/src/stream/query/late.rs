@@ -7,7 +7,7 @@ use crate::index::Scan;
 use crate::stream::families::{late_key, parse_late_key};
 use crate::stream::record::{Record, RecordBatch};
 use crate::stream::shard::FamilyView;
-use forgeone_db_engine::{Direction, KeyRange, Result, mutant};
+use forgeone_db_engine::{Direction, ErrorKind, KeyRange, Result, mutant};
 use std::sync::Arc;
 
 /// Entries of the index of late records that are taken at a time: few at first, since few results
@@ -76,16 +76,32 @@ impl TopicQuery {
     /// those that are not wanted.
     async fn read_late_ahead(&mut self) -> Result<bool> {
         if matches!(self.late, Late::Unopened) {
-            self.late = self.open_late().await?;
+            self.late = match self.open_late().await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    // Told once; the search then goes on without the index.
+                    self.late = Late::Ended;
+                    return Err(error);
+                }
+                opened => opened?,
+            };
         }
         let oldest = self.oldest();
         let Late::Open(scan, _) = &mut self.late else { return Ok(false) };
         self.late_batch = (self.late_batch * 2).clamp(LATE_AHEAD_MIN, LATE_AHEAD_MAX);
         let mut taken = 0;
         while taken < self.late_batch {
-            let Some(entry) = scan.next().await? else {
-                self.late = Late::Ended;
-                break;
+            let entry = match scan.next().await {
+                Ok(Some(entry)) => entry,
+                Ok(None) => {
+                    self.late = Late::Ended;
+                    break;
+                }
+                Err(error) => {
+                    if error.kind() == ErrorKind::Corrupt {
+                        self.late = Late::Ended;
+                    }
+                    return Err(error);
+                }
             };
             taken += 1;
             let (time, sequence) = parse_late_key(&entry.key)?;

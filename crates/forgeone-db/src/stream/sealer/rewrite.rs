@@ -66,7 +66,7 @@ pub(crate) async fn amend(
 }
 
 /// The live manifest with the next number, and the topics as they are known now.
-fn next_manifest(shard: &Shard, shared: &Shared, next_piece: u64) -> Manifest {
+pub(super) fn next_manifest(shard: &Shard, shared: &Shared, next_piece: u64) -> Manifest {
     let live = Arc::clone(&shard.state().manifest);
     Manifest {
         number: live.number + 1,

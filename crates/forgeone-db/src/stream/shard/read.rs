@@ -73,6 +73,12 @@ impl Shard {
         self.state().manifest.first(subject)
     }
 
+    /// Whether records of `subject` that were given up had reached `time`. Those that are left may
+    /// all be late then.
+    pub(crate) fn reached_before_floor(&self, subject: u64, time: Timestamp) -> bool {
+        self.state().manifest.floor(subject).is_some_and(|floor| floor.time_max() >= time)
+    }
+
     pub(super) fn place(&self, subject: u64, sequence: u64) -> Option<Place> {
         let state = self.state();
         if let Some(section) = state.tail.topic(subject).and_then(|tail| tail.section(sequence)) {

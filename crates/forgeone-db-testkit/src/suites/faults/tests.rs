@@ -1,0 +1,23 @@
+//! The faults of one write, so that a change that breaks the sweep is seen at once.
+
+use super::run::{Ground, Script};
+use super::{points, run_point};
+use crate::campaign::Counts;
+use crate::disk::Class;
+use crate::random::Random;
+
+#[test]
+fn a_fault_costs_nothing_that_was_acknowledged() {
+    let mut random = Random::of_case(1, 0);
+    let mut counts = Counts::new();
+    let script = Script::of(0, &mut random);
+    let ground = Ground::make(&mut random).unwrap();
+    let all = points(&ground, &script, &mut counts).unwrap();
+    assert!(all.iter().any(|fault| fault.class == Class::Read));
+    for fault in all.into_iter().step_by(61) {
+        run_point(&ground, &script, fault, &mut counts)
+            .unwrap_or_else(|what| panic!("{fault:?}: {what}"));
+    }
+    assert!(counts["outcomes.unknown"] > 0, "{counts:?}");
+    assert!(counts["poisoned"] > 0, "{counts:?}");
+}
