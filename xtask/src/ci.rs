@@ -105,19 +105,19 @@ const LONGER_SUITES: &[Step] = &[
 const CAMPAIGNS: &[&[&str]] = &[
     &["crash", "--size", "60000"],
     &["double-crash", "--size", "20000"],
-    &["faults", "--size", "20000"],
+    &["faults", "--size", "8000"],
     &["bytes", "--size", "1000000", "--step", "8"],
-    &["ciphertext", "--size", "1000000"],
+    &["ciphertext", "--size", "20000"],
     &["kill", "--size", "200"],
     &["differential", "--size", "1000000"],
-    &["histories", "--size", "200"],
-    &["syscalls", "--size", "100"],
+    &["histories", "--size", "20000"],
+    &["syscalls", "--size", "150"],
     &["full-disk", "--size", "1"],
     &["memory", "--size", "1"],
     &["loom"],
     &["shuttle", "--size", "10000"],
     &["mutants"],
-    &["fuzz", "--seconds", "30"],
+    &["fuzz", "--seconds", "5"],
 ];
 
 /// Runs every step. True if all passed.

@@ -8,6 +8,8 @@
 mod campaign;
 mod ci;
 mod fuzz;
+mod interleavings;
+mod mutants;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +24,10 @@ Tasks:
   tidy                the rules that STYLE.md explains and no other tool checks
   fuzz [TARGET] [--seconds N | --runs N] | fuzz --seeds
                       feeds every decoder, whole stores and a model with inputs of chance
+  loom | shuttle [--size N]
+                      every interleaving of few threads, or many of more, of the hand-over
+                      between callers and the committer
+  mutants [NAME]      makes mistakes in the product, one at a time: every one must fail a test
 
 Campaigns, each with --size, --seed, --case, --jobs, --minutes, --state FILE; see SUITE --help:
 ";
@@ -49,6 +55,9 @@ fn run(root: &Path, words: &[&str]) -> Option<bool> {
         ["ci", "--keep-going"] => ci::run(root, ci::AfterFailure::KeepGoing),
         ["tidy"] => tidy::run(root),
         ["fuzz", rest @ ..] => fuzz::run(root, rest),
+        [checker @ ("loom" | "shuttle"), rest @ ..] => interleavings::run(root, checker, rest),
+        ["mutants"] => mutants::check(root, None),
+        ["mutants", name] => mutants::check(root, Some(name)),
         [suite, ..] if campaign::is_suite(suite) => campaign::run(root, words),
         ["help" | "--help" | "-h"] => {
             print!("{}", help());

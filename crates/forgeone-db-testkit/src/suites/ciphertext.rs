@@ -187,7 +187,11 @@ impl Suite for Ciphertext {
 /// All games: every pair of values that could be taken for one another, every value alone, and
 /// every combination of databases and of files but all of them, which nothing inside can notice.
 fn games(values: &Values, files: &Image) -> Vec<Game> {
-    let mut games = Vec::new();
+    let mut games: Vec<Game> = subsets(&DATABASES).map(Game::RollBack).collect();
+    let files: Vec<&str> =
+        files.keys().map(String::as_str).filter(|file| *file != "lock").collect();
+    let put_back = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    games.extend(subsets(&files).map(|names| Game::PutBack(put_back(names))));
     let places: Vec<&Place> = values.keys().collect();
     for (index, a) in places.iter().enumerate() {
         for b in places.iter().skip(index + 1).filter(|b| b.1 == a.1) {
@@ -199,11 +203,6 @@ fn games(values: &Values, files: &Image) -> Vec<Game> {
             games.push(game((*a).clone()));
         }
     }
-    games.extend(subsets(&DATABASES).map(Game::RollBack));
-    let files: Vec<&str> =
-        files.keys().map(String::as_str).filter(|file| *file != "lock").collect();
-    let put_back = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-    games.extend(subsets(&files).map(|names| Game::PutBack(put_back(names))));
     games
 }
 

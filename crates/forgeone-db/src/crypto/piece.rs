@@ -10,7 +10,7 @@ use super::aead::AeadKey;
 use super::kdf::expand;
 use crate::codec::{Compression, Cursor};
 use crate::environment::Environment;
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use std::fmt;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -128,6 +128,9 @@ pub(crate) struct Binding {
 
 impl Binding {
     fn to_bytes(self, piece_type: PieceType) -> [u8; BINDING_BYTES] {
+        if mutant!("empty-associated-data") {
+            return [0; BINDING_BYTES];
+        }
         let mut out = Vec::with_capacity(BINDING_BYTES);
         out.push(FORMAT_VERSION);
         out.push(self.compression.code());
@@ -170,7 +173,9 @@ impl PieceKey {
             None => None,
             Some(secret) => {
                 let mut salt = [0; 32];
-                environment.fill_random(&mut salt)?;
+                if !mutant!("reuse-the-salt-of-a-piece") {
+                    environment.fill_random(&mut salt)?;
+                }
                 let (cipher, commitment) = derive(secret, domain.id, piece_type, &salt)?;
                 prefix.extend_from_slice(&salt);
                 prefix.extend_from_slice(&commitment);
@@ -204,7 +209,7 @@ impl PieceKey {
     ) -> Result<Self> {
         let whole = cursor.clone();
         let version = cursor.u8()?;
-        if version != FORMAT_VERSION {
+        if version != FORMAT_VERSION && !mutant!("read-a-newer-format-all-the-same") {
             return Err(Error::new(
                 ErrorKind::UpgradeRequired,
                 "stored bytes are of another format version",
@@ -230,7 +235,8 @@ impl PieceKey {
                 let salt: [u8; 32] = cursor.array()?;
                 let stored: [u8; 32] = cursor.array()?;
                 let (cipher, commitment) = derive(secret, key_id, piece_type, &salt)?;
-                if !bool::from(commitment.ct_eq(&stored)) {
+                let fits = bool::from(commitment.ct_eq(&stored));
+                if !fits && !mutant!("skip-the-key-commitment") {
                     return Err(not_authentic("a piece does not fit its key"));
                 }
                 Some(cipher)
@@ -264,6 +270,7 @@ impl PieceKey {
         let aad = binding.to_bytes(self.piece_type);
         match &self.cipher {
             Some(cipher) => cipher.open(nonce(counter), &aad, sealed, tag),
+            None if mutant!("skip-the-checksum") => Ok(sealed.to_vec()),
             None if checksum(counter, &aad, sealed) == *tag => Ok(sealed.to_vec()),
             None => Err(not_authentic("stored bytes fail their checksum")),
         }
@@ -281,6 +288,7 @@ fn not_authentic(what: &str) -> Error {
 }
 
 fn nonce(counter: u32) -> [u8; 12] {
+    let counter = if mutant!("reuse-the-nonce-of-a-unit") { 0 } else { counter };
     let [a, b, c, d] = counter.to_be_bytes();
     [0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
 }

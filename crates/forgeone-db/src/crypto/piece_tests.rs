@@ -91,6 +91,26 @@ fn two_pieces_never_share_a_key() {
     assert_ne!(sealed(&domain).1, sealed(&domain).1);
 }
 
+/// K: one key and one nonce never seal two units.
+#[test]
+fn units_of_one_piece_are_sealed_apart_and_open_under_their_own_number_alone() {
+    for domain in domains() {
+        let key = PieceKey::create(&domain, PieceType::Segment, &SystemEnvironment::new()).unwrap();
+        let seal = |counter| {
+            let mut unit = b"the same".to_vec();
+            let tag = key.seal(counter, &PLACE, &mut unit).unwrap();
+            (unit, tag)
+        };
+        let sealed: Vec<_> = (0..4).map(seal).collect();
+        for (own, (unit, tag)) in (0..).zip(&sealed) {
+            for counter in 0..4 {
+                assert_eq!(key.open(counter, &PLACE, unit, tag).is_ok(), counter == own);
+            }
+            assert_eq!(sealed.iter().filter(|other| other.1 == *tag).count(), 1);
+        }
+    }
+}
+
 #[test]
 fn no_secret_is_printed() {
     let printed = format!("{:?}", DomainKey::new(KeyId(5), [0xab; 32]));

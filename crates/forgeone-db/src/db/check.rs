@@ -6,7 +6,7 @@ use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value}
 use crate::environment::Environment;
 use crate::log::{KeyringWatch, Witness, from_cbor, to_cbor};
 use crate::stream::Shard;
-use forgeone_db_engine::{Error, Result};
+use forgeone_db_engine::{Error, Result, mutant};
 use minicbor::{Decode, Encode};
 use std::sync::Arc;
 
@@ -146,6 +146,9 @@ fn check(shards: &[Arc<Shard>], witness: &Witness, by: &str) -> Result<()> {
             .with("commits witnessed", witness.number)
             .with("witness", by)
     };
+    if mutant!("skip-the-witnesses") {
+        return Ok(());
+    }
     let shard = shards
         .iter()
         .find(|shard| shard.context().database.as_str() == witness.database)

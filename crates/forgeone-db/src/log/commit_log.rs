@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use bytes::Bytes;
 use forgeone_db_engine::{
     Batch, BoxFuture, ClosedReason, DatabaseName, Direction, Durability, Engine, Entry, Error,
-    ErrorKind, KeyRange, Outcome, Projection, Read, Result, TableName,
+    ErrorKind, KeyRange, Outcome, Projection, Read, Result, TableName, mutant,
 };
 use futures::lock::Mutex;
 use std::fmt::Debug;
@@ -143,7 +143,7 @@ impl LogContext {
         if head.keyring > self.keys.number() {
             self.refresh_keys().await?;
         }
-        if head.keyring > self.keys.number() {
+        if head.keyring > self.keys.number() && !mutant!("accept-an-older-keyring") {
             return Err(self.locate(corrupt("the keyring is older than the data; restore both")));
         }
         Ok(Some((head, stored)))
@@ -158,7 +158,7 @@ impl LogContext {
         for table in [&self.tables.commits, &self.tables.checkpoints] {
             found |= !self.scan(table, 0, Projection::Keys, 1).await?.0.is_empty();
         }
-        if !found {
+        if !found || mutant!("take-a-missing-head-for-an-empty-log") {
             return Ok(None);
         }
         let stored = self.get(&self.tables.head, HEAD_KEY).await?;
@@ -245,7 +245,8 @@ impl LogContext {
                     .block_context()
                     .open(next, &entry.value, &self.topics)
                     .map_err(|error| error.with("commit", next))?;
-                if block.previous != previous || block.term > head.term {
+                let unlinked = block.previous != previous && !mutant!("skip-the-chain-of-blocks");
+                if unlinked || block.term > head.term {
                     return Err(
                         corrupt("a block does not follow the one before it").with("commit", next)
                     );
@@ -254,6 +255,9 @@ impl LogContext {
                 next += 1;
                 blocks.push(block);
             }
+        }
+        if mutant!("accept-a-log-without-its-newest-blocks") {
+            return Ok(blocks);
         }
         if next != head.number + 1 || previous != head.hash {
             return Err(corrupt("the newest blocks are missing").with("commit", next));
@@ -436,13 +440,25 @@ impl CommitLog {
         let context = &self.context;
         let stored: Bytes =
             head.seal(&context.keys, context.lineage, &*context.environment)?.into();
-        if state.stored.is_empty() {
+        if mutant!("skip-the-precondition-on-the-head") {
+            // Two writers would overwrite each other.
+        } else if state.stored.is_empty() {
             batch.require_absent(&context.tables.head, HEAD_KEY);
         } else {
             batch.require_equals(&context.tables.head, HEAD_KEY, state.stored.clone());
         }
         batch.put(&context.tables.head, HEAD_KEY, stored.clone());
-        match context.engine.commit(batch, context.durability).await {
+        let weaker = if mutant!("commit-below-the-promised-durability") {
+            Durability::None
+        } else {
+            context.durability
+        };
+        match context.engine.commit(batch, weaker).await {
+            Err(_) if mutant!("ignore-a-failed-commit") => {
+                state.head = head;
+                state.stored = stored;
+                Ok(())
+            }
             Ok(()) => {
                 state.head = head;
                 state.stored = stored;

@@ -4,7 +4,7 @@ use super::disk::{Disk, DiskAccess, DiskFile, DiskLock, SystemDisk};
 use super::failure::from_io;
 use super::timer::Timer;
 use bytes::Bytes;
-use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -225,6 +225,9 @@ impl StoreDirectory {
             |error| from_io(error, "a file of the store cannot be written").with("file", name);
         let written = self.create_fresh(&temporary).and_then(|file| {
             file.write(0, content)?;
+            if mutant!("skip-the-sync-of-a-small-file") {
+                return Ok(());
+            }
             file.sync_data()
         });
         if let Err(error) = written {
@@ -291,6 +294,9 @@ impl StoreDirectory {
 
     /// Makes every name created, renamed or removed in the directory durable.
     pub(super) fn sync(&self) -> Result<()> {
+        if mutant!("skip-the-sync-of-the-directory") {
+            return Ok(());
+        }
         self.disk
             .sync_directory(&self.path)
             .map_err(|error| from_io(error, "the store's directory cannot be synced"))

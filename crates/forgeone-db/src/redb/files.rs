@@ -5,7 +5,7 @@ use super::disk::{Backend, DiskAccess, DiskFile};
 use super::failure::{self, from_io, guard};
 use super::timer::Timer;
 use super::{Recovery, RedbOptions};
-use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
 use redb::{Builder, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -83,7 +83,7 @@ impl Slot {
     }
 
     pub(super) fn is_poisoned(&self) -> bool {
-        self.poisoned.load(Ordering::Acquire)
+        self.poisoned.load(Ordering::Acquire) && !mutant!("forget-poison")
     }
 
     fn lock_handle(&self) -> RwLockWriteGuard<'_, Handle> {

@@ -4,7 +4,7 @@ use super::failure;
 use bytes::Bytes;
 use forgeone_db_engine::{
     Batch, Direction, Entry, Error, ErrorKind, KeyRange, Operation, Page, Projection, Read,
-    ReadResult, TableName,
+    ReadResult, TableName, mutant,
 };
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable as _, Table,
@@ -125,6 +125,7 @@ fn scan(table: &ReadOnlyTable<Blob, Blob>, request: &Read) -> Result<Page, redb:
             return Ok(Page { entries, more: true });
         }
         let key = Bytes::copy_from_slice(entry.0.value());
+        check_order(range, *direction, entries.last(), &key)?;
         let value = match projection {
             Projection::Keys => Bytes::new(),
             Projection::Entries => Bytes::copy_from_slice(entry.1.value()),
@@ -132,6 +133,24 @@ fn scan(table: &ReadOnlyTable<Blob, Blob>, request: &Read) -> Result<Page, redb:
         bytes = bytes.saturating_add((key.len() + value.len()) as u64);
         entries.push(Entry { key, value });
     }
+}
+
+/// A damaged tree may lead back to where it came from, and then has no end.
+fn check_order(
+    range: &KeyRange,
+    direction: Direction,
+    before: Option<&Entry>,
+    key: &Bytes,
+) -> Result<(), redb::Error> {
+    let inside = *key >= range.start && range.end.as_ref().is_none_or(|end| key < end);
+    let onward = before.is_none_or(|before| match direction {
+        Direction::Forward => *key > before.key,
+        Direction::Reverse => *key < before.key,
+    });
+    if inside && onward {
+        return Ok(());
+    }
+    Err(redb::Error::Corrupted("the entries of a table are out of order".to_owned()))
 }
 
 /// The range as redb takes it; `None` for one that holds no key.
@@ -153,6 +172,7 @@ pub(super) fn commit(
         database.begin_write().map_err(|error| CommitFailure::NotBegun(error.into()))?;
     match apply(&transaction, batch, range_delete_entries_max) {
         Ok(()) if batch.operations().is_empty() => roll_back(transaction),
+        Ok(()) if mutant!("ignore-a-failed-sync") => Ok(drop(transaction.commit())),
         Ok(()) => transaction.commit().map_err(|error| CommitFailure::Unknown(error.into())),
         Err(refusal) => match (roll_back(transaction), refusal) {
             (Ok(()), refusal) => Err(CommitFailure::RolledBack(refusal.into_error())),

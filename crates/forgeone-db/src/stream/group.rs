@@ -8,7 +8,7 @@ use super::record::{ID_BYTES, Record};
 use super::shard::Shard;
 use super::transaction::Pending;
 use crate::environment::Timestamp;
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -63,13 +63,18 @@ impl Group {
     pub(crate) fn into_drafts(self) -> Vec<Draft> {
         let mut drafts: Vec<Draft> = self.drafts.into_values().collect();
         drafts.sort_unstable_by_key(Draft::subject);
+        if mutant!("lose-the-tail-of-a-batch") {
+            let long = drafts.iter_mut().filter(|draft| draft.records.len() > 1);
+            long.for_each(|draft| drop(draft.records.pop()));
+        }
         drafts
     }
 
     fn draft(&mut self, subject: u64, topic: Option<Arc<Topic>>, shard: &Shard) -> &mut Draft {
         self.drafts.entry(subject).or_insert_with(|| {
             let (last, time_max) = shard.state().end_of(subject);
-            Draft { topic, first: last + 1, records: Vec::new(), time_max }
+            let next = if mutant!("reuse-a-sequence-number") { last.max(1) } else { last + 1 };
+            Draft { topic, first: next, records: Vec::new(), time_max }
         })
     }
 
@@ -141,7 +146,10 @@ impl Group {
         let mut positions: Vec<Position> = Vec::with_capacity(entries.len());
         for (entry, fate) in entries.into_iter().zip(fates) {
             let position = match fate {
-                Fate::Duplicate(sequence) => Position { sequence: *sequence, duplicate: true },
+                Fate::Duplicate(sequence) => Position {
+                    sequence: *sequence,
+                    duplicate: !mutant!("count-a-duplicate-as-new"),
+                },
                 Fate::Repeat(earlier) => Position {
                     sequence: positions.get(*earlier).map_or(0, |first| first.sequence),
                     duplicate: true,
@@ -165,6 +173,9 @@ impl Group {
 /// The record that the index knows for an entry's id; none if it was given up meanwhile.
 async fn stored(entry: &Entry, hit: Option<u64>, shard: &Shard) -> Result<Option<Record>> {
     let Some(sequence) = hit else { return Ok(None) };
+    if mutant!("store-a-duplicate-again") {
+        return Ok(None);
+    }
     match shard.record(entry.topic.id, sequence).await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         stored => stored.map(Some),
@@ -172,7 +183,9 @@ async fn stored(entry: &Entry, hit: Option<u64>, shard: &Shard) -> Result<Option
 }
 
 fn same(entry: &Entry, original: Option<&Record>, sequence: u64) -> Result<()> {
-    if original.is_some_and(|original| original.same_content(&entry.record)) {
+    if original.is_some_and(|original| original.same_content(&entry.record))
+        || mutant!("take-a-conflict-for-a-duplicate")
+    {
         return Ok(());
     }
     let error = Error::new(ErrorKind::Conflict, "the id is taken by an entry with other content")

@@ -28,6 +28,7 @@ mod state_store;
 mod store;
 mod streams;
 mod subscription;
+mod sync;
 mod tail;
 mod token;
 mod transaction;

@@ -1,9 +1,10 @@
 //! Waking whoever waits for something to change, threads and tasks alike.
 
+use super::sync::{AtomicU64, Mutex, Ordering};
+use forgeone_db_engine::mutant;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 /// A version that only grows, and those who wait for it to.
@@ -21,10 +22,15 @@ impl Notify {
 
     /// Raises the version and wakes everyone.
     pub(crate) fn notify(&self) {
-        self.version.fetch_add(1, Ordering::AcqRel);
+        if !mutant!("wake-before-there-is-news") {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
         let wakers =
             std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
         wakers.into_iter().for_each(Waker::wake);
+        if mutant!("wake-before-there-is-news") {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// Resolves when the version is no longer `seen`.

@@ -1,8 +1,9 @@
 //! The queue in front of a committer, taken in groups. What may wait in it is bounded in front of it.
 
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use super::sync::{Condvar, Mutex, MutexGuard};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result, mutant};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 #[derive(Debug)]
 struct Waiting<T> {
@@ -57,6 +58,10 @@ impl<T> Queue<T> {
         }
         let (mut taken, mut sum) = (Vec::new(), 0);
         while let Some((_, bytes)) = waiting.items.front() {
+            if mutant!("lose-a-request-in-the-queue") && taken.len() == 1 {
+                drop(waiting.items.pop_front());
+                break;
+            }
             if !taken.is_empty() && sum + bytes > bytes_max {
                 break;
             }

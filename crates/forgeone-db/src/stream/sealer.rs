@@ -17,9 +17,9 @@ use super::shard::{Memtables, Shard, fresh_memtables, memtable_bytes};
 use super::store::Shared;
 use super::tail::TailSection;
 use crate::environment::Timestamp;
-use crate::log::{Floor, Hash, Manifest, TopicIntro};
+use crate::log::{Floor, Hash, Head, Manifest, TopicIntro};
 use crate::pool::run_blocking;
-use forgeone_db_engine::{Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, mutant};
 use garbage::{Garbage, collect_garbage, collect_orphans, dead_pieces};
 use pass::Pass;
 use std::collections::VecDeque;
@@ -211,6 +211,10 @@ async fn run_pass(
     let pass = Pass { shard, cut: &cut, given_up: given_up.as_ref() };
     let installed = match pass.write(&mut state.next_piece).await {
         Ok(written) => {
+            if mutant!("drop-blocks-before-the-manifest") {
+                let head = writer.log().head().await;
+                writer.log().drop_covered(&Head { oldest: cut.commit + 1, ..head }).await?;
+            }
             let manifest = pass.manifest(written, shared, state.next_piece);
             install(writer, manifest, Some(cut.commit), state).await
         }

@@ -19,7 +19,7 @@ use crate::log::{
     BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, TOPIC_ID_MIN, Witness,
 };
 use crate::piece::{Cache, UnitCache};
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use futures::lock::Mutex as AsyncMutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -381,6 +381,7 @@ impl Shard {
             }
             if let Some(known) = &known
                 && (head.number < known.number || head.stamp < known.stamp)
+                && !mutant!("follow-a-log-that-went-back")
             {
                 return Err(self.context.locate(corrupt("the log went back while it was open")));
             }

@@ -11,7 +11,7 @@ use super::streams::Streams;
 use crate::codec::{Cursor, put_varint};
 use crate::environment::Timestamp;
 use crate::model::{TopicPattern, check_checkpoint_marker};
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -105,6 +105,12 @@ impl Subscription {
     /// What was delivered so far, for a token.
     pub(crate) fn positions(&self) -> BTreeMap<u64, u64> {
         let mut positions = self.delivered.clone();
+        if mutant!("repeat-a-record-on-resuming") {
+            positions.values_mut().for_each(|sequence| *sequence = sequence.saturating_sub(1));
+        }
+        if mutant!("lose-what-is-buffered-on-resuming") {
+            return positions;
+        }
         // What waits in the buffer was not delivered; its first record in each topic says where.
         for found in self.buffer.iter().rev() {
             positions.insert(found.topic.id, found.sequence - 1);
@@ -136,6 +142,9 @@ impl Subscription {
             }
             self.streams.shared().check_open()?;
             self.streams.shared().wait_for_commit(seen).await;
+            if mutant!("drop-a-record-between-catching-up-and-live") {
+                self.delivered.values_mut().for_each(|sequence| *sequence += 1);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::log::{Block, Section};
 use bytes::Bytes;
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{Result, mutant};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -174,7 +174,7 @@ impl Tail {
             let (last, time_max) = before();
             TopicTail::new(last, time_max)
         });
-        if section.first != topic.last + 1 {
+        if section.first != topic.last + 1 && !mutant!("reuse-a-sequence-number") {
             return Err(corrupt("records are missing between two commits")
                 .with("topic id", section.subject)
                 .with("sequence", topic.last + 1));

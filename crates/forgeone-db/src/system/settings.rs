@@ -10,7 +10,7 @@ use crate::stream::{
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use forgeone_db_engine::{Error, ErrorKind, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -166,6 +166,7 @@ impl Transaction for ChangeSettings {
             wanted.check(present.as_ref())?;
             let last = match (&present, removed) {
                 (Some(present), _) => present.version,
+                (None, Some(_)) if mutant!("begin-anew-after-a-removal") => 0,
                 (None, Some(removed)) => parse_sequence(&removed)?,
                 (None, None) => 0,
             };
@@ -192,6 +193,7 @@ impl Wanted {
         let version = present.map_or(0, |present| present.version);
         if let Some(expected) = self.options.if_version
             && expected != version
+            && !mutant!("compare-and-set-without-comparing")
         {
             return Err(Error::new(
                 ErrorKind::Conflict,

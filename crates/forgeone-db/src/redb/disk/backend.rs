@@ -23,6 +23,9 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        if forgeone_db_engine::mutant!("skip-the-sync-of-a-commit") {
+            return Ok(());
+        }
         self.0.sync_data()
     }
 
