@@ -10,7 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// A mistake may make a test wait for ever.
-const PROBE_TIME_MAX: Duration = Duration::from_secs(60);
+const PROBE_TIME_MAX: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Relative to the workspace, so that the ordinary build stays as it is.
 const TARGET: &str = "target/mutants";
