@@ -112,7 +112,6 @@ const CAMPAIGNS: &[&[&str]] = &[
     &["differential", "--size", "1000000"],
     &["histories", "--size", "20000"],
     &["syscalls", "--size", "150"],
-    &["full-disk", "--size", "1"],
     &["memory", "--size", "1"],
     &["loom"],
     &["shuttle", "--size", "10000"],
