@@ -21,7 +21,6 @@ fn open(memory: &MemoryEngine, plan: FaultPlan) -> Option<RedbManager> {
         .durability(Durability::None)
         .mode(OpenMode::OpenOrCreate)
         .shard_count(1)
-        .cache_bytes(1 << 20)
         .seal_at(usize::MAX / 8, u64::MAX / 8)
         .key(Key::raw([7; 32]));
     RedbManager::open(options).ok()

@@ -43,7 +43,6 @@ fn options(engine: &MemoryEngine, keyed: bool, mode: OpenMode) -> StoreOptions {
         .durability(Durability::None)
         .mode(mode)
         .shard_count(1)
-        .cache_bytes(1 << 20)
         .key(keyed.then(|| Key::raw([7; 32])))
 }
 

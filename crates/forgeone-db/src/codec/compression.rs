@@ -39,6 +39,8 @@ impl Compression {
     }
 }
 
+/// No frame is unpacked to more than this, whatever it and its header say.
+const RAW_BYTES_MAX: usize = 1 << 30;
 /// Below this many bytes a zstd frame's own header eats what it saves.
 const COMPRESS_BYTES_MIN: usize = 64;
 
@@ -81,7 +83,10 @@ fn unpack(stored: &[u8], raw_len: usize) -> io::Result<Vec<u8>> {
             Some(decompressor) => decompressor,
             None => Decompressor::new()?,
         };
-        let raw = decompressor.decompress(stored, raw_len)?;
+        // A length is only believed as far as there is memory for it.
+        let mut raw = Vec::new();
+        raw.try_reserve_exact(raw_len).map_err(io::Error::other)?;
+        decompressor.decompress_to_buffer(stored, &mut raw)?;
         *kept = Some(decompressor);
         Ok(raw)
     })
@@ -101,7 +106,7 @@ pub(crate) fn decompress(
         Compression::Zstd => {
             // The frame says its size too. Only if both agree is that much allocated.
             let framed = zstd::zstd_safe::get_frame_content_size(&stored);
-            if framed.ok().flatten() != Some(raw_len as u64) {
+            if framed.ok().flatten() != Some(raw_len as u64) || raw_len > RAW_BYTES_MAX {
                 return Err(corrupt("a unit has another size than stated"));
             }
             unpack(&stored, raw_len)
@@ -122,6 +127,18 @@ mod tests {
         assert_eq!(compression, Compression::Zstd);
         assert!(stored.len() < 100);
         assert_eq!(decompress(compression, stored, raw.len()).unwrap(), raw);
+    }
+
+    /// T13: a frame and its header that agree on a length nobody has memory for.
+    #[test]
+    fn a_frame_that_states_an_absurd_length_is_corrupt_and_costs_nothing() {
+        for len in [u64::MAX, 1 << 60, 1 << 45, 1 << 31] {
+            let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+            frame.extend_from_slice(&len.to_le_bytes());
+            frame.extend_from_slice(&[1, 0, 0]);
+            let stated = usize::try_from(len).unwrap();
+            assert!(decompress(Compression::Zstd, frame, stated).is_err(), "{len}");
+        }
     }
 
     #[test]
