@@ -51,7 +51,7 @@ impl Database {
                 closed?;
                 Ok(report)
             };
-            let saved = saved.await;
+            let saved = Box::pin(saved).await;
             close_unopened(&engine).await;
             saved
         };

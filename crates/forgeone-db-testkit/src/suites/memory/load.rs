@@ -170,7 +170,8 @@ fn line(random: &mut Random, topic: u64, bytes: u64) -> NewLogEntry {
 
 /// Text that hardly compresses.
 fn text(random: &mut Random, bytes: u64) -> String {
-    (0..bytes / 16).map(|_| format!("{:016x}", random.next())).collect()
+    let words: Vec<String> = (0..bytes / 16).map(|_| format!("{:016x}", random.next())).collect();
+    words.concat()
 }
 
 fn search(store: &RedbManager, done: &Done, random: &mut Random) -> Step {
