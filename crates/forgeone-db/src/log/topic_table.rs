@@ -103,12 +103,19 @@ impl TopicTable {
     /// # Errors
     /// `Corrupt` for an unknown topic, or one whose keys do not open.
     pub(crate) fn keys_of(&self, id: u64) -> Result<Vec<DomainKey>> {
-        let topic = self.get(id).ok_or_else(|| unknown_topic(id))?;
-        if let Some(keys) = topic.keys.get() {
-            return Ok(keys.clone());
+        loop {
+            let keyring = self.keys.number();
+            let topic = self.get(id).ok_or_else(|| unknown_topic(id))?;
+            if let Some(keys) = topic.keys.get() {
+                return Ok(keys.clone());
+            }
+            match self.keys.unwrap_keys(topic.intro.wrapped()) {
+                Ok(keys) => return Ok(topic.keys.get_or_init(|| keys).clone()),
+                // Wrapped anew meanwhile, and the key that had wrapped them is gone.
+                Err(_) if self.keys.number() != keyring => {}
+                Err(error) => return Err(error),
+            }
         }
-        let keys = self.keys.unwrap_keys(topic.intro.wrapped())?;
-        Ok(topic.keys.get_or_init(|| keys).clone())
     }
 }
 

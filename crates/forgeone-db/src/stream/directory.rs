@@ -130,11 +130,30 @@ impl Directory {
         if let Some(topic) = self.remembered(kind, name) {
             return Ok(Some(topic));
         }
-        let view = self.system.family(self.system.layout().topic_names()?).await?;
-        let Some(value) = view.index.get(&topic_name_key(kind, name)).await? else {
-            return Ok(None);
-        };
-        self.parse(kind, name, &value).map(|topic| Some(self.remember(topic)))
+        self.with_present_keys(|| async move {
+            let view = self.system.family(self.system.layout().topic_names()?).await?;
+            let Some(value) = view.index.get(&topic_name_key(kind, name)).await? else {
+                return Ok(None);
+            };
+            self.parse(kind, name, &value).map(|topic| Some(self.remember(topic)))
+        })
+        .await
+    }
+
+    /// Runs a read of the directory again if the keyring changed under it: what it had read may
+    /// have been wrapped by a key that is gone meanwhile, and is wrapped anew.
+    async fn with_present_keys<T, F: Future<Output = Result<T>>>(
+        &self,
+        read: impl Fn() -> F,
+    ) -> Result<T> {
+        loop {
+            let keyring = self.keys().number();
+            match read().await {
+                Err(error)
+                    if error.kind() == ErrorKind::Corrupt && self.keys().number() != keyring => {}
+                result => return result,
+            }
+        }
     }
 
     fn parse(&self, kind: TopicKind, name: &str, value: &[u8]) -> Result<Topic> {
@@ -205,6 +224,10 @@ impl Directory {
         kind: TopicKind,
         pattern: &TopicPattern,
     ) -> Result<Vec<Arc<Topic>>> {
+        self.with_present_keys(|| self.list_once(kind, pattern)).await
+    }
+
+    async fn list_once(&self, kind: TopicKind, pattern: &TopicPattern) -> Result<Vec<Arc<Topic>>> {
         let prefix = topic_name_key(kind, pattern.literal_prefix());
         let view = self.system.family(self.system.layout().topic_names()?).await?;
         let mut found = Vec::new();
