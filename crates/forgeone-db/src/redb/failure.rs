@@ -112,13 +112,15 @@ fn io_message(error: &io::Error) -> &'static str {
     }
 }
 
+/// The message of the error for bytes that the medium does not give.
+pub(super) const UNREADABLE: &str = "the medium cannot read part of the database file";
+
 /// A read that the medium refused is damage, not a passing failure: the same bytes fail again.
 pub(super) fn from_redb_read(error: redb::Error) -> Error {
     if let redb::Error::Io(source) = &error
         && Errno::from_io_error(source) == Some(Errno::IO)
     {
-        return Error::new(ErrorKind::Corrupt, "the medium cannot read part of the database file")
-            .with_source(Foreign(source.to_string()));
+        return Error::new(ErrorKind::Corrupt, UNREADABLE).with_source(Foreign(source.to_string()));
     }
     from_redb(error)
 }

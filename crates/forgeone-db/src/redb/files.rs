@@ -304,11 +304,23 @@ impl Files {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let repaired = Arc::new(AtomicBool::new(false));
         let start = self.options.timer.now();
-        let database = self.open_database(file, &repaired)?;
+        let opened = self.open_database(file, &repaired);
+        let database = opened.map_err(|error| self.tell_writing_from_reading(name, error))?;
         if repaired.load(Ordering::Relaxed) {
             self.note_recovery(name, start);
         }
         Ok(Some(database))
+    }
+
+    /// Opening for writing writes, too: a medium that refused that, and can be read, has damaged
+    /// nothing.
+    fn tell_writing_from_reading(&self, name: &DatabaseName, error: Error) -> Error {
+        let is_damaged = |beside: Error| beside.kind() == ErrorKind::Corrupt;
+        if error.message() != failure::UNREADABLE || self.open_beside(name).is_err_and(is_damaged) {
+            return error;
+        }
+        Error::new(ErrorKind::Unavailable, "the medium cannot write the database file")
+            .with_source(error)
     }
 
     fn note_recovery(&self, name: &DatabaseName, start: Duration) {
