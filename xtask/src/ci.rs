@@ -106,7 +106,7 @@ const CAMPAIGNS: &[&[&str]] = &[
     &["crash", "--size", "60000"],
     &["double-crash", "--size", "20000"],
     &["faults", "--size", "8000"],
-    &["bytes", "--size", "1000000", "--step", "8"],
+    &["bytes", "--size", "1000000", "--step", "16"],
     &["ciphertext", "--size", "20000"],
     &["kill", "--size", "200"],
     &["differential", "--size", "1000000"],

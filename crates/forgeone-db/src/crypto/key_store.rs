@@ -72,6 +72,13 @@ impl KeyStore {
         named.unwrap_or_else(|| self.system_key())
     }
 
+    /// Whether a stored value says that it is sealed under a system key newer than any here.
+    pub(crate) fn is_behind(&self, stored: &[u8]) -> bool {
+        let present = self.system_key().id();
+        PieceKey::named_key(stored)
+            .is_some_and(|id| id.0 > present.0 && self.system_key_of(id).is_err())
+    }
+
     /// A fresh domain key; none in a store that is not encrypted.
     ///
     /// # Errors

@@ -11,7 +11,9 @@ use crate::codec::corrupt;
 use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
-use crate::log::{CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness};
+use crate::log::{
+    CommitLog, KeyringWatch, Loaded, LogContext, OLDER_KEYRING, Tables, TopicTable, Witness,
+};
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
@@ -336,7 +338,9 @@ impl Opening<'_> {
 
     async fn closed_if_readable(&self) -> Result<Vec<Witness>> {
         match self.closed().await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::Corrupt && !is_older_keyring(&error) => {
+                Ok(Vec::new())
+            }
             closed => closed,
         }
     }
@@ -524,12 +528,17 @@ impl Opening<'_> {
 /// What was loaded, or none after taking the database out of use, where it is damaged.
 fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
     match loaded {
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
+        // An older keyring comes with an older system database: nothing that it says can be believed.
+        Err(error) if error.kind() == ErrorKind::Corrupt && !is_older_keyring(&error) => {
             shard.isolate(&error);
             Ok(None)
         }
         loaded => loaded.map(Some),
     }
+}
+
+fn is_older_keyring(error: &Error) -> bool {
+    error.message().ends_with(OLDER_KEYRING)
 }
 
 pub(super) const SYSTEM_DATABASE: &str = "system"; // on-disk

@@ -22,6 +22,9 @@ const TAIL_PAGE_BYTES: u64 = 4 << 20;
 /// How often a head that moves on is read again because its key is not known.
 const HEAD_TRIES: u32 = 64;
 
+/// The message of the error for data that a newer keyring than the present one has seen.
+pub(crate) const OLDER_KEYRING: &str = "the keyring is older than the data; restore both";
+
 /// The tables that every database has.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
@@ -144,7 +147,7 @@ impl LogContext {
             self.refresh_keys().await?;
         }
         if head.keyring > self.keys.number() && !mutant!("accept-an-older-keyring") {
-            return Err(self.locate(corrupt("the keyring is older than the data; restore both")));
+            return Err(self.locate(corrupt(OLDER_KEYRING)));
         }
         Ok(Some((head, stored)))
     }
@@ -168,7 +171,11 @@ impl LogContext {
     }
 
     fn open_head(&self, stored: &[u8]) -> Result<Head> {
-        Head::open(&self.keys, self.lineage, self.database.as_str(), stored)
+        let opened = Head::open(&self.keys, self.lineage, self.database.as_str(), stored);
+        if opened.is_err() && self.keys.is_behind(stored) {
+            return Err(corrupt(OLDER_KEYRING));
+        }
+        opened
     }
 
     /// Looks for a newer keyring; says whether there was one.

@@ -15,7 +15,9 @@ mod topic_table;
 pub(crate) use block::{
     Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness, WrappedKeys,
 };
-pub(crate) use commit_log::{BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, Tables};
+pub(crate) use commit_log::{
+    BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, OLDER_KEYRING, Tables,
+};
 pub(crate) use head::Head;
 pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef};
 pub(crate) use topic_table::{TOPIC_ID_MIN, TopicTable};

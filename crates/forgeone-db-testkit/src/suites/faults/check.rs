@@ -59,6 +59,10 @@ impl Lived {
                     if error.outcome() == Outcome::Unknown {
                         unknown.insert(database);
                     }
+                    // A shredding that failed half way keeps its topic from taking more.
+                    if error.message().contains("being shredded") {
+                        continue;
+                    }
                     // An append also asks the system database for its topic.
                     failed.insert(error.get("database").unwrap_or(database));
                 }
