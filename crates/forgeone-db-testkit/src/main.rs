@@ -7,7 +7,6 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to a person")]
 
 mod campaign;
-#[expect(unused, reason = "faults and bent images have no suite yet")]
 mod disk;
 mod life;
 mod process;

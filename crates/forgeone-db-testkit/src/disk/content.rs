@@ -98,15 +98,6 @@ impl Content {
         }
         Ok(())
     }
-
-    /// Changes the bits of `mask` in the byte at `offset`; nothing beyond the end of the file.
-    pub(crate) fn flip(&mut self, offset: u64, mask: u8) {
-        let mut byte = [0];
-        if self.read(offset, &mut byte).is_ok() {
-            // The byte was read, so it can be written.
-            drop(self.write(offset, &[byte[0] ^ mask]));
-        }
-    }
 }
 
 impl PartialEq for Content {

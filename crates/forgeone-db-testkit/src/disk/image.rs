@@ -56,21 +56,10 @@ impl Image {
     }
 
     /// The bytes under a path; none if there is no file.
+    #[cfg(test)]
     pub(crate) fn read(&self, path: &Path) -> Option<Vec<u8>> {
         self.id(path)
             .map(|id| self.files.get(&id).map(|content| content.to_vec()).unwrap_or_default())
-    }
-
-    /// Changes the bytes under a path by hand; false if there is no file.
-    pub(crate) fn edit(&mut self, path: &Path, change: impl FnOnce(&mut Content)) -> bool {
-        let Some(id) = self.id(path) else { return false };
-        change(Arc::make_mut(self.files.entry(id).or_default()));
-        true
-    }
-
-    /// Takes a file away by hand; false if there is none.
-    pub(crate) fn remove(&mut self, path: &Path) -> bool {
-        self.names.remove(path).is_some()
     }
 
     /// Does to the image what was done to the disk, whatever else arrived of it.

@@ -14,6 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Where the store lies on every simulated disk.
 pub(crate) const STORE: &str = "/store";
+/// What the disk says is free: it never fills up by itself, a fault makes it full.
+const AVAILABLE_BYTES: u64 = 1 << 40;
 
 /// A disk in memory. Copies of the handle are the same disk.
 #[derive(Debug, Clone)]
@@ -36,7 +38,6 @@ struct State {
     /// How many operations were logged, or would have been.
     operations: usize,
     faults: Faults,
-    available_bytes: u64,
     next_file: FileId,
     next_handle: u64,
     range_locks: Vec<RangeLock>,
@@ -63,7 +64,6 @@ impl SimDisk {
             next_file: image.next_id(),
             seen: image.clone(),
             medium: Medium::holding(image),
-            available_bytes: 1 << 40,
             ..State::default()
         };
         Self(Arc::new(Shared { state: Mutex::new(state), unlocked: Condvar::new() }))
@@ -123,11 +123,6 @@ impl SimDisk {
     /// Operations that failed because they were to.
     pub(crate) fn hits(&self) -> u64 {
         self.lock().faults.hits()
-    }
-
-    /// What the disk says is free.
-    pub(crate) fn set_available_bytes(&self, bytes: u64) {
-        self.lock().available_bytes = bytes;
     }
 
     /// What is held in memory is forgotten: what failed syncs lost comes to light, and what is on its
@@ -247,7 +242,7 @@ impl Disk for SimDisk {
     }
 
     fn available_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(self.lock().available_bytes)
+        Ok(AVAILABLE_BYTES)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -2,17 +2,16 @@
 //!
 //! Absent on purpose: what happens to the store meanwhile; that is a suite's business.
 
-mod environment;
 mod model;
 mod shown;
 mod step;
 
-pub(crate) use environment::SeededEnvironment;
 pub(crate) use model::Model;
 pub(crate) use shown::Shown;
 pub(crate) use step::{Kind, Step, TOPICS, any_kind};
 
 use crate::disk::SimDisk;
+use crate::seeded::SeededEnvironment;
 use forgeone_db::{
     Error, KdfParams, Key, KeyRotation, OpenMode, RedbManager, SetOptions, StoreOptions, TopicKind,
 };

@@ -5,7 +5,7 @@ mod answers;
 pub(crate) use answers::{Answers, Verdict, check_kind};
 
 use crate::random::Random;
-use crate::seeded::Seeded;
+use crate::seeded::SeededEnvironment;
 use chrono::{TimeZone as _, Utc};
 use forgeone_db::{
     EventMessage, EventPriority, Flag, FlagState, Key, KeyRotation, NewLogEntry, NewSetting,
@@ -103,7 +103,7 @@ fn answers_of(closed: &Image, seed: u64) -> Result<Answers, String> {
 pub(crate) fn options(path: &Path, seed: u64) -> StoreOptions {
     StoreOptions::new(path)
         .key(Key::raw([7; 32]))
-        .environment(Arc::new(Seeded::new(seed)))
+        .environment(Arc::new(SeededEnvironment::new(seed)))
         .memory_max(48 << 20)
 }
 
