@@ -62,6 +62,9 @@ pub(crate) enum StorePlace {
     Engine(Arc<dyn Engine>),
 }
 
+/// Long enough for a reader to recover a file of 2 GiB that a crash left.
+const LOCK_WAIT_DEFAULT: Duration = Duration::from_secs(5);
+
 /// Everything that a store can be opened with. Clones share the key.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -105,7 +108,7 @@ impl StoreOptions {
             max_size_bytes: None,
             shard_count: None,
             memory_max: MEMORY_DEFAULT,
-            lock_wait: Duration::ZERO,
+            lock_wait: LOCK_WAIT_DEFAULT,
             durability: Durability::Sync,
             read_threads: 4,
             tail_bytes: 4 << 20,
@@ -186,8 +189,9 @@ impl StoreOptions {
         self
     }
 
-    /// How long to wait for another writer to go away before `InUse`. Default: not at all.
-    /// Recovery after a crash, by whichever process, is waited for up to 30 seconds in any case.
+    /// How long an opening for writing waits for the store's lock before `InUse`. Default: 5
+    /// seconds, because a reader that recovers what a crash left holds the lock meanwhile, too. Zero
+    /// is one try. Readers wait for a recovery, by whichever process, up to 30 seconds.
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;
