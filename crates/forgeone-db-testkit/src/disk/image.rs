@@ -62,6 +62,24 @@ impl Image {
             .map(|id| self.files.get(&id).map(|content| content.to_vec()).unwrap_or_default())
     }
 
+    /// Puts a file with these bytes under a path, in place of what is there.
+    pub(crate) fn put(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if let Some(directory) = path.parent() {
+            self.make_directory(directory);
+        }
+        let mut content = Content::default();
+        content.write(0, bytes)?;
+        let id = self.next_id();
+        self.names.insert(path.to_owned(), id);
+        self.files.insert(id, Arc::new(content));
+        Ok(())
+    }
+
+    /// Takes the name of a file away.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.names.remove(path);
+    }
+
     /// Does to the image what was done to the disk, whatever else arrived of it.
     ///
     /// # Errors
