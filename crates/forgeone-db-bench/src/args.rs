@@ -42,10 +42,16 @@ pub(crate) struct Args {
     /// Lines of `search`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) search_lines: usize,
+    /// Events of `verify`.
+    #[arg(long, default_value_t = 3_000_000)]
+    pub(crate) verify_events: usize,
+    /// Log lines of `verify`.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) verify_lines: usize,
     /// Keys of `settings`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) settings: usize,
-    /// Folder of log files for `loghub`, `logs` and `search`.
+    /// Folder of log files for `loghub`, `logs`, `search` and `verify`.
     #[arg(long, default_value = "../shared/data/loghub")]
     pub(crate) loghub: PathBuf,
     /// Writes all figures to this file.
@@ -78,6 +84,8 @@ pub(crate) enum Workload {
     Memory,
     /// Very many settings: loading, pages, single ones.
     Settings,
+    /// Verification of sealed events and log lines, at each depth.
+    Verify,
 }
 
 impl Workload {
@@ -91,6 +99,7 @@ impl Workload {
             Self::Search => "search",
             Self::Memory => "memory",
             Self::Settings => "settings",
+            Self::Verify => "verify",
         }
     }
 }
@@ -106,6 +115,8 @@ impl Args {
             self.search_lines = self.search_lines.min(40_000);
             self.memory_events = self.memory_events.min(200_000);
             self.settings = self.settings.min(20_000);
+            self.verify_events = self.verify_events.min(20_000);
+            self.verify_lines = self.verify_lines.min(20_000);
         }
         self.rounds = self.rounds.max(1);
         self

@@ -66,6 +66,7 @@ fn run(args: &Args) -> Result<bool> {
             Workload::Search => workloads::search::run(args, &mut report)?,
             Workload::Memory => workloads::memory::run(args, &mut report)?,
             Workload::Settings => workloads::settings::run(args, &mut report)?,
+            Workload::Verify => workloads::verify::run(args, &mut report)?,
         }
     }
     println!("\n{}", report.markdown());

@@ -8,6 +8,7 @@ pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod settings;
 pub(crate) mod single;
+pub(crate) mod verify;
 
 use crate::Result;
 use crate::args::Args;

@@ -182,7 +182,7 @@ fn refuse_existing(keyring: &Keyring, mode: OpenMode) -> Result<()> {
 
 pub(super) struct Opening<'a> {
     pub(super) options: &'a StoreOptions,
-    memory: MemorySplit,
+    pub(super) memory: MemorySplit,
     pub(super) sidecar: Sidecar,
     keys: Arc<KeyStore>,
     pub(super) engine: Arc<dyn Engine>,

@@ -56,6 +56,7 @@ impl Opening<'_> {
         let shard_count = count.unwrap_or(SHARD_COUNT_MAX);
         let closed = self.closed().await;
         let keyrings = self.sidecar.keyrings().await?;
-        Ok(Subject { system, shards, shard_count, closed, keyrings })
+        let memory_bytes = self.memory.limits.searches / 2;
+        Ok(Subject { system, shards, shard_count, closed, keyrings, memory_bytes })
     }
 }

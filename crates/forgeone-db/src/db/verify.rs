@@ -23,8 +23,10 @@ impl Database {
     ///
     /// # Limits
     /// Memory for a few units at a time, the names of all topics, the list of live segments, and
-    /// the hashes of the blocks that are not sealed yet. Depth `Quick` reads what opening reads;
-    /// `Standard` reads all that is live, indexes twice; `Deep` also looks up every sealed id.
+    /// the hashes of the blocks that are not sealed yet; and for the keys of state at most half of
+    /// what [`memory_max`](crate::StoreOptions::memory_max) leaves to searches, about 170,000 keys
+    /// by default: with more keys the changes of state are read several times. Depth `Quick` reads what opening reads;
+    /// `Standard` reads all that is live once; `Deep` also looks up every sealed id.
     ///
     /// It does not detect that the whole store was replaced by an older consistent copy, nor the
     /// loss of a database's newest commits that neither another database nor a clean close has
@@ -36,7 +38,9 @@ impl Database {
     ) -> Result<VerifyReport> {
         let core = self.core();
         core.shared.check_open()?;
-        integrity::verify(subject(core).await?, depth, &mut progress).await
+        let room = core.shared.memory.searches.take_room();
+        let subject = subject(core, room.bytes).await?;
+        integrity::verify(subject, depth, &mut progress).await
     }
 
     /// As [`verify`](Self::verify), for a store that may be too damaged to open: only its keyring
@@ -60,7 +64,7 @@ impl Database {
     }
 }
 
-async fn subject(core: &Core) -> Result<Subject> {
+async fn subject(core: &Core, memory_bytes: usize) -> Result<Subject> {
     // Beside a writer the file is of an earlier close, and everything has grown since.
     let watch = core.system.context().watch.as_deref();
     let closed = read_closed(&core.sidecar, &core.keys, watch).await;
@@ -70,5 +74,6 @@ async fn subject(core: &Core) -> Result<Subject> {
         shard_count: core.settings.shard_count,
         closed,
         keyrings: core.sidecar.keyrings().await?,
+        memory_bytes,
     })
 }

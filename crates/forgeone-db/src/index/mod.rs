@@ -24,7 +24,7 @@ mod view;
 
 pub(crate) use memtable::{Memtable, MemtableSource};
 pub(crate) use merge::{Keeps, Tombstones, merge};
-pub(crate) use run::Run;
+pub(crate) use run::{AuditedRuns, Run};
 pub(crate) use run_cursor::{CachePolicy, RunCursor};
 #[cfg(test)]
 pub(crate) use run_writer::write_run;

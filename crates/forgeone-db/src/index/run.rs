@@ -2,6 +2,8 @@
 
 mod audit;
 
+pub(crate) use audit::AuditedRuns;
+
 use super::directory::{Directory, UnitRow};
 use super::filter::Filter;
 use super::page::Page;

@@ -4,7 +4,7 @@ use super::digest::{Digest, DigestKey};
 use super::report::{Finding, Ledger, contained};
 use super::walk::Walk;
 use crate::codec::corrupt;
-use crate::index::{Family, Index, Run, Scan};
+use crate::index::{AuditedRuns, Family, Index, Run, Scan};
 use crate::log::TOPIC_ID_MIN;
 use crate::stream::{entry_position, index_entries};
 use forgeone_db_engine::{Direction, Entry, Error, KeyRange, Result};
@@ -51,37 +51,76 @@ impl Walk {
         others: &mut Vec<Error>,
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
-        let mut last_error = None;
-        let mut runs = Vec::new();
-        for reference in self.runs_of(family) {
-            let audited = async {
-                let run = Arc::new(Run::open(&self.index, family, &reference).await?);
-                run.audit().await?;
-                Ok(run)
-            };
-            match contained(audited.await)? {
-                Ok(run) => {
-                    ledger.report.runs += 1;
-                    ledger.report.index_entries += reference.entries;
-                    ledger.authenticated(reference.piece.bytes());
-                    runs.push(run);
-                }
-                // All are looked at, and reported by the caller unless a writer has replaced them.
-                Err(error) => others.extend(last_error.replace(error)),
-            }
-        }
-        if let Some(error) = last_error {
+        let runs = self.open_runs(family, others).await?;
+        if let Some(error) = others.pop() {
             return Err(error);
         }
-        let index = Index::new(Vec::new(), runs);
+        let found = match contained(self.audit(family, &runs, key, ledger).await)? {
+            Ok(found) => found,
+            // All are looked at, and reported by the caller unless a writer has replaced them.
+            Err(first) => {
+                for run in &runs {
+                    others.extend(contained(run.audit().await)?.err());
+                }
+                return Err(others.pop().unwrap_or(first));
+            }
+        };
         if family.id.is_state() {
-            return self.compare_state(family, &index, ledger).await;
+            self.compare_state(family, (found, key), ledger);
+            return Ok(());
         }
         let derived = self.derived.get(&family.id).copied().unwrap_or_default();
-        if derived != self.digest(family, &index, key).await? {
-            self.name_disagreements(family, &index, ledger).await?;
+        if derived != found {
+            self.name_disagreements(family, &Index::new(Vec::new(), runs), ledger).await?;
         }
         Ok(())
+    }
+
+    /// The runs of a family. One that does not open is among the errors, and those that do are
+    /// audited then, so that all that is damaged is named.
+    async fn open_runs(&self, family: &Family, errors: &mut Vec<Error>) -> Result<Vec<Arc<Run>>> {
+        let mut runs = Vec::new();
+        for reference in self.runs_of(family) {
+            match contained(Run::open(&self.index, family, &reference).await)? {
+                Ok(run) => runs.push(Arc::new(run)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            for run in &runs {
+                errors.extend(contained(run.audit().await)?.err());
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Walks all runs of a family at once and audits each; the digest is of the entries that count,
+    /// the newest under each key, and are about records that were read.
+    async fn audit(
+        &self,
+        family: &Family,
+        runs: &[Arc<Run>],
+        key: &DigestKey,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Digest> {
+        let mut digest = Digest::default();
+        let mut merged = AuditedRuns::new(runs);
+        while let Some((name, value)) = merged.next().await? {
+            let Some(value) = value else { continue };
+            if self.is_compared(family, (name, value)) {
+                digest.add(key, family.id, (name, value));
+            }
+            match merged.take_bytes() {
+                0 => {}
+                bytes => ledger.authenticated(bytes),
+            }
+        }
+        ledger.report.runs += runs.len() as u64;
+        for run in runs {
+            ledger.report.index_entries += run.named().entries;
+        }
+        ledger.authenticated(merged.take_bytes());
+        Ok(digest)
     }
 
     fn runs_of(&self, family: &Family) -> Vec<crate::index::RunRef> {
@@ -98,24 +137,13 @@ impl Walk {
         Ok(Index::new(Vec::new(), runs))
     }
 
-    /// The digest of all entries that are about records which were read.
-    async fn digest(&self, family: &Family, index: &Index, key: &DigestKey) -> Result<Digest> {
-        let mut digest = Digest::default();
-        let mut scan = scan(index);
-        while let Some(entry) = scan.next().await? {
-            if self.is_compared(family, &entry) {
-                digest.add(key, family.id, (&entry.key, &entry.value));
-            }
-        }
-        Ok(digest)
-    }
-
     /// Whether the record that an entry is about was read. In a manifest that is newer than the
     /// snapshot, entries of newer records are none of the walk's business.
-    fn is_compared(&self, family: &Family, entry: &Entry) -> bool {
-        let Ok((subject, sequence)) = entry_position(family.id, &entry.key, &entry.value) else {
+    fn is_compared(&self, family: &Family, (key, value): (&[u8], &[u8])) -> bool {
+        if family.id.is_state() || (self.holes.is_empty() && !self.moved && !self.has_floors()) {
             return true;
-        };
+        }
+        let Ok((subject, sequence)) = entry_position(family.id, key, value) else { return true };
         let newer =
             self.moved && self.bounds_of(subject).is_none_or(|bounds| sequence > bounds.last);
         let lost = |hole: &super::walk::Hole| {
@@ -179,7 +207,7 @@ impl Walk {
         let mut count = 0;
         let mut scan = scan(index);
         while let Some(entry) = scan.next().await? {
-            if !self.is_compared(family, &entry) {
+            if !self.is_compared(family, (&entry.key, &entry.value)) {
                 continue;
             }
             let place = entry_position(family.id, &entry.key, &entry.value).unwrap_or((0, 0));

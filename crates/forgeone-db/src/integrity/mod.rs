@@ -11,6 +11,7 @@
 mod chain;
 mod digest;
 mod indexes;
+mod latest;
 mod records;
 mod report;
 mod state;
@@ -50,6 +51,8 @@ pub(crate) struct Subject {
     pub(crate) closed: Result<Vec<Witness>>,
     /// Both copies of the keyring.
     pub(crate) keyrings: [Option<Bytes>; 2],
+    /// What the verification may hold of the keys of state.
+    pub(crate) memory_bytes: usize,
 }
 
 /// Verifies a store.
@@ -62,7 +65,7 @@ pub(crate) async fn verify(
     depth: VerifyDepth,
     on_progress: OnProgress<'_>,
 ) -> Result<VerifyReport> {
-    let mut ledger = Ledger::new(depth, on_progress);
+    let mut ledger = Ledger::new(depth, subject.memory_bytes, on_progress);
     check_keyrings(&subject.keyrings, &mut ledger);
     if subject.system.context().keys.keyring().previous_generation().is_some() {
         let what = "the wrapping key is being replaced: keys are being wrapped anew";

@@ -146,7 +146,7 @@ impl Walk {
             }
             ledger.report.records += 1;
             if subject < TOPIC_ID_MIN {
-                self.fold_sealed(sequence, record, ledger);
+                self.fold_sealed(place.key, (sequence, record), ledger);
                 continue;
             }
             for (family, key, value) in index_entries(subject, sequence, record) {
@@ -189,7 +189,7 @@ impl Walk {
     }
 
     /// Notes records that cannot be read.
-    fn lose(
+    pub(super) fn lose(
         &mut self,
         subject: u64,
         (from, to): (u64, u64),

@@ -114,6 +114,8 @@ pub struct VerifyProgress {
     pub bytes: u64,
     /// Stored bytes that the databases looked at so far name.
     pub bytes_total: u64,
+    /// Stored bytes read once more so far, where memory is too short for all keys of state.
+    pub bytes_again: u64,
     /// Records decoded so far.
     pub records: u64,
 }
@@ -126,12 +128,18 @@ pub(super) struct Ledger<'a> {
     pub(super) report: VerifyReport,
     progress: VerifyProgress,
     on_progress: OnProgress<'a>,
+    /// What the verification may hold of keys.
+    pub(super) memory_bytes: usize,
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(depth: VerifyDepth, on_progress: OnProgress<'a>) -> Self {
+    pub(super) fn new(
+        depth: VerifyDepth,
+        memory_bytes: usize,
+        on_progress: OnProgress<'a>,
+    ) -> Self {
         let report = VerifyReport { depth, ..VerifyReport::default() };
-        Self { report, progress: VerifyProgress::default(), on_progress }
+        Self { report, progress: VerifyProgress::default(), on_progress, memory_bytes }
     }
 
     /// Begins with a database that names so many bytes.
@@ -145,6 +153,12 @@ impl<'a> Ledger<'a> {
         self.report.bytes += bytes;
         self.progress.bytes = self.report.bytes;
         self.progress.records = self.report.records;
+        (self.on_progress)(&self.progress);
+    }
+
+    /// Says that the verification goes on, in bytes that were authenticated before.
+    pub(super) fn read_again(&mut self, bytes: u64) {
+        self.progress.bytes_again += bytes;
         (self.on_progress)(&self.progress);
     }
 

@@ -1,14 +1,14 @@
 //! State: what is folded from changes, and whether its indexes say the same.
 
-use super::digest::DigestKey;
-use super::indexes::{REMEDY, scan};
-use super::report::Ledger;
-use super::walk::{REMEDY_DATABASE, Walk};
+use super::digest::{Digest, DigestKey};
+use super::indexes::REMEDY;
+use super::report::{Ledger, contained};
+use super::walk::{Bounds, REMEDY_DATABASE, Walk};
 use crate::codec::corrupt;
-use crate::index::{Family, Index};
+use crate::index::{Family, FamilyId};
 use crate::stream::{
-    FAMILY_METADATA, FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, Layout,
-    Record, SUBJECT_STATE, Shard, decode_changes,
+    Change, FAMILY_COUNTERS, FAMILY_TOPIC_NAMES, Layout, Record, SUBJECT_STATE, Segment, Shard,
+    decode_changes,
 };
 use forgeone_db_engine::Result;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// How often a writer may seal the system database while it is walked.
 const RESTARTS_MAX: u32 = 8;
 
-/// Values by family and key, as far as [`remembered`]: every key of the state is held in memory.
+/// Values of the directory and of counters by family and key: the names of all topics are held.
 pub(super) type State = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
 
 /// The system database, walked.
@@ -58,76 +58,141 @@ pub(super) async fn check_system(
 }
 
 fn fold(state: &mut State, layout: &Layout, payload: &[u8]) -> Result<()> {
-    for change in decode_changes(payload)? {
-        // What no index is compared with would not be verified at all.
-        layout.by_id(change.family)?;
-        match change.value {
-            Some(value) => {
-                let value = remembered(change.family, value);
-                state.insert((change.family, change.key), value)
-            }
-            None => state.remove(&(change.family, change.key)),
-        };
-    }
+    decode(layout, payload)?.into_iter().for_each(|change| keep(state, change));
     Ok(())
 }
 
-/// What is remembered of a value: all of it where the directory is read from it, else no more than
-/// a hash, so that large settings do not fill the memory.
-fn remembered(family: u64, value: Vec<u8>) -> Vec<u8> {
-    match family {
-        FAMILY_SETTINGS | FAMILY_SETTING_VERSIONS | FAMILY_REMOVED_SETTINGS | FAMILY_METADATA
-            if value.len() > blake3::OUT_LEN =>
-        {
-            blake3::hash(&value).as_bytes().to_vec()
-        }
-        _ => value,
+fn decode(layout: &Layout, payload: &[u8]) -> Result<Vec<Change>> {
+    let changes = decode_changes(payload)?;
+    // What no index is compared with would not be verified at all.
+    changes.iter().try_for_each(|change| layout.by_id(change.family).map(drop))?;
+    Ok(changes)
+}
+
+/// Remembers what the directory is read from.
+fn keep(state: &mut State, Change { family, key, value }: Change) {
+    if ![FAMILY_TOPIC_NAMES, FAMILY_COUNTERS].contains(&family) {
+        return;
     }
+    match value {
+        Some(value) => state.insert((family, key), value),
+        None => state.remove(&(family, key)),
+    };
 }
 
 impl Walk {
     /// Takes in a sealed change of state.
-    pub(super) fn fold_sealed(&mut self, sequence: u64, record: &Record, ledger: &mut Ledger<'_>) {
-        let mut state = std::mem::take(&mut self.state);
-        let folded = fold(&mut state, self.layout(), &record.payload);
-        self.state = state;
-        if let Err(error) = folded {
-            let finding = self.report(&error, &self.layout().segments, REMEDY_DATABASE);
-            ledger.add(finding.range(sequence, sequence));
+    pub(super) fn fold_sealed(
+        &mut self,
+        key: &DigestKey,
+        (sequence, record): (u64, &Record),
+        ledger: &mut Ledger<'_>,
+    ) {
+        match decode(self.layout(), &record.payload) {
+            Ok(changes) => {
+                self.fold_latest(key, &changes);
+                changes.into_iter().for_each(|change| keep(&mut self.state, change));
+            }
+            Err(error) => {
+                let finding = self.report(&error, &self.layout().segments, REMEDY_DATABASE);
+                ledger.add(finding.range(sequence, sequence));
+            }
         }
     }
 
-    /// Compares an index of state with the fold of all changes.
-    pub(super) async fn compare_state(
-        &self,
-        family: &Family,
-        index: &Index,
+    fn fold_latest(&mut self, key: &DigestKey, changes: &[Change]) {
+        for Change { family, key: name, value } in changes {
+            self.latest.change(key, FamilyId(*family), (name, value.as_deref()));
+        }
+    }
+
+    /// Goes through the sealed changes again for the keys that there was no room for.
+    pub(super) async fn fold_rest(
+        &mut self,
+        key: &DigestKey,
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
-        if self.moved || self.holes.iter().any(|hole| hole.subject == SUBJECT_STATE) {
-            return Ok(());
+        while self.latest.finish_part() {
+            let Some(bounds) = self.bounds_of(SUBJECT_STATE) else { return Ok(()) };
+            if !self.has_whole_state() {
+                return Ok(());
+            }
+            self.fold_again(key, bounds, ledger).await?;
         }
-        let range = (family.id.0, Vec::new())..(family.id.0 + 1, Vec::new());
-        let mut expected = self.state.range(range);
-        let mut scan = scan(index);
-        let mut pinned = self.pinned_of(family);
-        loop {
-            let found = match scan.next().await? {
-                Some(entry) => {
-                    let value = remembered(family.id.0, entry.value.to_vec());
-                    Some((entry.key.to_vec(), value))
-                }
-                None => pinned.next(),
+        Ok(())
+    }
+
+    async fn fold_again(
+        &mut self,
+        key: &DigestKey,
+        bounds: Bounds,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<()> {
+        let mut next = bounds.first;
+        while next <= bounds.last {
+            let Some((reference, _)) = self.segment_at(SUBJECT_STATE, next) else { return Ok(()) };
+            let opened = self.open_segment(&reference).await;
+            let folded = match contained(opened)? {
+                Ok(segment) => contained(self.fold_segment(key, &segment, ledger).await)?,
+                Err(error) => Err(error),
             };
-            let wanted = expected.next().map(|((_, key), value)| (key.clone(), value.clone()));
-            if found != wanted {
-                let error = corrupt("an index of state differs from the changes that made it");
-                ledger.add(self.report(&error, &family.table, REMEDY).of_index(family.id));
+            if let Err(error) = folded {
+                // It was sound before: a writer has replaced it, or it is damaged by now.
+                if !self.has_moved().await? {
+                    self.lose(SUBJECT_STATE, (next, reference.last), &error, ledger);
+                }
                 return Ok(());
             }
-            if wanted.is_none() {
-                return Ok(());
+            next = reference.last + 1;
+        }
+        Ok(())
+    }
+
+    async fn fold_segment(
+        &mut self,
+        key: &DigestKey,
+        segment: &Segment,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<()> {
+        let mut index = 0;
+        while index < segment.unit_count() {
+            for batch in segment.units_from(index).await? {
+                for record in &batch.records {
+                    // What cannot be decoded was told when it was first met.
+                    if let Ok(changes) = decode(self.layout(), &record.payload) {
+                        self.fold_latest(key, &changes);
+                    }
+                }
+                let bytes = segment.unit_span(index).map_or(0, |(_, _, bytes)| bytes);
+                ledger.read_again(bytes);
+                index += 1;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was sealed of the state was read as it was when the walk began.
+    pub(super) fn has_whole_state(&self) -> bool {
+        !self.moved && !self.holes.iter().any(|hole| hole.subject == SUBJECT_STATE)
+    }
+
+    /// Compares an index of state with the fold of all changes.
+    pub(super) fn compare_state(
+        &self,
+        family: &Family,
+        (found, key): (Digest, &DigestKey),
+        ledger: &mut Ledger<'_>,
+    ) {
+        if !self.has_whole_state() {
+            return;
+        }
+        let mut found = found;
+        for (name, value) in self.pinned_of(family) {
+            found.add(key, family.id, (&name, &value));
+        }
+        if found != self.latest.digest(family.id) {
+            let error = corrupt("an index of state differs from the changes that made it");
+            ledger.add(self.report(&error, &family.table, REMEDY).of_index(family.id));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The walk through one database: its snapshot, and what to do when a writer moves on.
 
 use super::digest::{Digest, DigestKey};
+use super::latest::{KEY_BYTES_MAX, Latest};
 use super::report::{Finding, FindingSeverity, Ledger, VerifyDepth, contained};
 use super::state::State;
 use crate::index::{Family, FamilyId, IndexContext};
@@ -57,8 +58,10 @@ pub(super) struct Walk {
     pub(super) witnesses: Vec<Witness>,
     /// Changes of state behind what is sealed.
     pub(super) tail_state: Vec<Vec<u8>>,
-    /// Values of state, folded from what is sealed.
+    /// The directory and the counters, folded from what is sealed.
     pub(super) state: State,
+    /// All of the state, folded from what is sealed.
+    pub(super) latest: Latest,
     moves: u32,
     /// Whether the manifest was replaced since the start.
     pub(super) moved: bool,
@@ -97,6 +100,7 @@ impl Walk {
             witnesses: Vec::new(),
             tail_state: Vec::new(),
             state: State::new(),
+            latest: Latest::new(ledger.memory_bytes / KEY_BYTES_MAX),
             moves: 0,
             moved: false,
         };
@@ -175,6 +179,7 @@ impl Walk {
         self.check_blocks(ledger).await?;
         if ledger.report.depth > VerifyDepth::Quick {
             self.check_records(key, ledger).await?;
+            self.fold_rest(key, ledger).await?;
             self.check_indexes(key, ledger).await?;
             self.find_orphans(ledger).await?;
         }
@@ -218,6 +223,11 @@ impl Walk {
     /// Where the records of `subject` begin now, if older ones were given up.
     pub(super) fn floor_of(&self, subject: u64) -> Option<&Floor> {
         self.manifest.as_ref()?.floor(subject)
+    }
+
+    /// Whether any topic has given records up.
+    pub(super) fn has_floors(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|manifest| !manifest.floors.is_empty())
     }
 
     /// Whether a topic was shredded since the walk began.

@@ -217,6 +217,22 @@ impl Units {
         *open += count;
         Some(OpenUnits { count, units: Arc::clone(self) })
     }
+
+    /// Room for a verification: half of all, or as much as there is; a unit in any case.
+    pub(crate) fn take_room(self: &Arc<Self>) -> Room {
+        let halves = std::iter::successors(Some(self.max / 2), |count| Some(count / 2));
+        let mut units = halves.take_while(|count| *count > 0).map(|count| self.take(count));
+        let units = units.find_map(|units| units);
+        let count = units.as_ref().map_or(1, |units| units.count);
+        Room { bytes: count * OPEN_UNIT_BYTES, _units: units }
+    }
+}
+
+/// Memory that a verification may use, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    _units: Option<OpenUnits>,
 }
 
 impl Drop for OpenUnits {
@@ -296,5 +312,20 @@ mod tests {
         assert!(units.take(2).is_none());
         drop(open);
         assert!(units.take(4).is_some());
+    }
+
+    #[test]
+    fn a_verification_takes_half_or_what_there_is_and_a_unit_in_any_case() {
+        let units = Arc::new(Units::new(16));
+        let first = units.take_room();
+        assert_eq!(first.bytes, 8 * OPEN_UNIT_BYTES);
+        let search = units.take(5).unwrap();
+        let second = units.take_room();
+        assert_eq!(second.bytes, 2 * OPEN_UNIT_BYTES);
+        let third = units.take_room();
+        assert_eq!(third.bytes, OPEN_UNIT_BYTES);
+        assert_eq!(units.take_room().bytes, OPEN_UNIT_BYTES);
+        drop((first, search, second, third));
+        assert!(units.take(16).is_some());
     }
 }

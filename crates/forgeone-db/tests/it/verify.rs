@@ -1,8 +1,7 @@
 //! What `verify` says of sound stores: nothing, at every depth, beside a writer and on readers.
 
 use crate::stock::{STATE_RECORDS, Stock};
-use crate::support::{event, open, options};
-use forgeone_db::environment::{Environment as _, SystemEnvironment};
+use crate::support::{event, options};
 use forgeone_db::{FindingSeverity, OpenMode, RedbManager, VerifyDepth};
 
 #[test]
@@ -65,46 +64,5 @@ fn verify_stays_right_beside_a_writer_that_seals() {
     for store in [&store, &reader, &late] {
         let report = store.verify(VerifyDepth::Deep, |_| ()).unwrap();
         assert!(report.is_sound(), "{:#?}", report.findings);
-    }
-}
-
-/// Not a test of anything: prints how fast a store of 200,000 events is verified.
-#[test]
-#[ignore = "takes long in an unoptimised build; run it by name, with --release"]
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn how_fast_verification_is() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("store");
-    let store = open(&path);
-    for round in 0..200 {
-        let topic = format!("topic {}", round % 16);
-        let batch: Vec<_> = (1..=1000)
-            .map(|number| {
-                let mut event = event(&topic, round * 1000 + number);
-                let noise = blake3::hash(&event.id.into_bytes()).to_hex();
-                event.payload = format!("{} {noise} {noise:.40}", event.payload);
-                event
-            })
-            .collect();
-        store.store_events(&batch).unwrap();
-    }
-    store.seal().unwrap();
-    let environment = SystemEnvironment::new();
-    for depth in [VerifyDepth::Quick, VerifyDepth::Standard, VerifyDepth::Deep] {
-        let start = environment.monotonic();
-        let report = store.verify(depth, |_| ()).unwrap();
-        let seconds = environment.monotonic().saturating_sub(start).as_secs_f64();
-        let raw: u64 =
-            store.stats().unwrap().databases.iter().map(|one| one.sealed_raw_bytes).sum();
-        let (mut stored, mut raw) = (report.bytes as f64, raw as f64);
-        (stored, raw) = (stored / 1e6, raw / 1e6);
-        println!(
-            "{depth:?}: {seconds:.2} s, {:.0} MB/s stored of {stored:.0} MB, {:.0} MB/s raw, \
-             {:.0} records/s",
-            stored / seconds,
-            raw / seconds,
-            report.records as f64 / seconds,
-        );
-        assert!(report.is_sound());
     }
 }
