@@ -176,7 +176,7 @@ impl PieceKey {
                 if !mutant!("reuse-the-salt-of-a-piece") {
                     environment.fill_random(&mut salt)?;
                 }
-                let (cipher, commitment) = derive(secret, domain.id, piece_type, &salt)?;
+                let (cipher, commitment) = derive(secret, domain.id, piece_type as u16, &salt)?;
                 prefix.extend_from_slice(&salt);
                 prefix.extend_from_slice(&commitment);
                 Some(cipher)
@@ -196,6 +196,22 @@ impl PieceKey {
         stored.get(8..)?.first_chunk().map(|id| KeyId(u64::from_be_bytes(*id)))
     }
 
+    /// Whether a stored piece was begun under `domain`, whatever number of a key and version it says:
+    /// by its commitment, which only a holder of the key can make.
+    pub(crate) fn is_of(domain: &DomainKey, stored: &[u8]) -> bool {
+        let mut cursor = Cursor::new(stored);
+        let mut commits = || {
+            let secret = domain.secret.as_ref()?;
+            let [_, _, high, low] = cursor.array().ok()?;
+            let piece_type = u16::from_be_bytes([high, low]);
+            cursor.take(12).ok()?;
+            let (salt, stored): ([u8; 32], [u8; 32]) = (cursor.array().ok()?, cursor.array().ok()?);
+            let (_, commitment) = derive(secret, domain.id, piece_type, &salt).ok()?;
+            Some(bool::from(commitment.ct_eq(&stored)))
+        };
+        commits().unwrap_or(false)
+    }
+
     /// Reads the prefix that `cursor` stands at and moves behind it.
     ///
     /// # Errors
@@ -210,6 +226,9 @@ impl PieceKey {
         let whole = cursor.clone();
         let version = cursor.u8()?;
         if version != FORMAT_VERSION && !mutant!("read-a-newer-format-all-the-same") {
+            if Self::is_of(domain, whole.clone().take(whole.remaining())?) {
+                return Err(not_authentic("a piece of this format names another one"));
+            }
             return Err(Error::new(
                 ErrorKind::UpgradeRequired,
                 "stored bytes are of another format version",
@@ -234,7 +253,7 @@ impl PieceKey {
             Some(secret) => {
                 let salt: [u8; 32] = cursor.array()?;
                 let stored: [u8; 32] = cursor.array()?;
-                let (cipher, commitment) = derive(secret, key_id, piece_type, &salt)?;
+                let (cipher, commitment) = derive(secret, key_id, piece_type as u16, &salt)?;
                 let fits = bool::from(commitment.ct_eq(&stored));
                 if !fits && !mutant!("skip-the-key-commitment") {
                     return Err(not_authentic("a piece does not fit its key"));
@@ -306,11 +325,11 @@ fn checksum(counter: u32, aad: &[u8], bytes: &[u8]) -> Tag {
 fn derive(
     secret: &[u8; 32],
     id: KeyId,
-    piece_type: PieceType,
+    piece_type: u16,
     salt: &[u8; 32],
 ) -> Result<(AeadKey, [u8; 32])> {
     let mut output = Zeroizing::new([0u8; 64]);
-    let info = [PIECE_KEY_INFO, &(piece_type as u16).to_be_bytes(), &id.0.to_be_bytes()];
+    let info = [PIECE_KEY_INFO, &piece_type.to_be_bytes(), &id.0.to_be_bytes()];
     expand(salt, secret, &info, &mut *output)?;
     let (key, commitment) = output.split_at(32);
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().expect("half of 64 is 32"));

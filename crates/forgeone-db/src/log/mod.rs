@@ -16,7 +16,8 @@ pub(crate) use block::{
     Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness, WrappedKeys,
 };
 pub(crate) use commit_log::{
-    BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, OLDER_KEYRING, Tables,
+    BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, Tables, is_older_keyring,
+    older_keyring,
 };
 pub(crate) use head::Head;
 pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef};
