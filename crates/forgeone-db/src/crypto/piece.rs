@@ -2,9 +2,10 @@
 //!
 //! A piece's key, and a commitment to it, are derived from its domain's key over 32 random bytes
 //! that are stored with the piece (the committing construction of the AWS Encryption SDK suites
-//! 0x0478 and 0x0578, with HKDF-SHA256). So directory copies and resumed machine snapshots repeat
-//! no key, and the counter nonces of the units inside repeat no nonce. Without a key the same
-//! layout carries BLAKE3 checksums instead of tags.
+//! 0x0478 and 0x0578, with HKDF-SHA256). So copies of a directory repeat no key, and the counter
+//! nonces of the units inside repeat no nonce. Machines resumed from one snapshot may draw the same
+//! bytes: the cipher is one that bears it (see `aead`). Without a key the same layout carries BLAKE3
+//! checksums instead of tags.
 
 use super::aead::AeadKey;
 use super::kdf::expand;
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 
 const FORMAT_VERSION: u8 = 1; // on-disk
 const SUITE_CHECKSUM: u8 = 0; // on-disk
-const SUITE_AES_256_GCM: u8 = 1; // on-disk
+const SUITE_AES_256_GCM_SIV: u8 = 1; // on-disk
 const PIECE_KEY_INFO: &[u8] = b"forgeone-db piece key v1"; // on-disk
 const CHECKSUM_CONTEXT: &str = "forgeone-db unit checksum v1"; // on-disk
 const PREFIX_BYTES_PLAIN: usize = 16; // on-disk
@@ -28,7 +29,7 @@ const BINDING_BYTES: usize = 48; // on-disk
 pub(crate) const PREFIX_BYTES_MAX: usize = PREFIX_BYTES_SEALED;
 /// Bytes of a unit's tag or checksum.
 pub(crate) const TAG_BYTES: usize = 16;
-/// A unit's AES-GCM tag, or the first 16 bytes of its BLAKE3 checksum.
+/// A unit's AES-GCM-SIV tag, or the first 16 bytes of its BLAKE3 checksum.
 pub(crate) type Tag = [u8; TAG_BYTES];
 
 /// The number of a domain key. Stored in every piece.
@@ -164,7 +165,7 @@ impl PieceKey {
         let sealed = domain.secret.is_some();
         let bytes = if sealed { PREFIX_BYTES_SEALED } else { PREFIX_BYTES_PLAIN };
         let mut prefix = Vec::with_capacity(bytes);
-        let suite = if sealed { SUITE_AES_256_GCM } else { SUITE_CHECKSUM };
+        let suite = if sealed { SUITE_AES_256_GCM_SIV } else { SUITE_CHECKSUM };
         prefix.extend_from_slice(&[FORMAT_VERSION, suite]);
         prefix.extend_from_slice(&(piece_type as u16).to_be_bytes());
         prefix.extend_from_slice(&[0; 4]);
@@ -236,7 +237,7 @@ impl PieceKey {
             .with("version", version)
             .with("known", FORMAT_VERSION));
         }
-        let wanted = if domain.secret.is_some() { SUITE_AES_256_GCM } else { SUITE_CHECKSUM };
+        let wanted = if domain.secret.is_some() { SUITE_AES_256_GCM_SIV } else { SUITE_CHECKSUM };
         let suite = cursor.u8()?;
         let found_type = cursor.array().map(u16::from_be_bytes)?;
         let reserved = cursor.u32()?;

@@ -41,7 +41,7 @@ pub(crate) fn older_keyring() -> Error {
 
 /// Whether `error` is [`older_keyring`].
 pub(crate) fn is_older_keyring(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<OlderKeyring>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<OlderKeyring>)
 }
 
 /// The tables that every database has.
