@@ -20,7 +20,7 @@ pub(crate) use commit_log::{
     older_keyring,
 };
 pub(crate) use head::Head;
-pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef};
+pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef, is_older};
 pub(crate) use topic_table::{TOPIC_ID_MIN, TopicTable};
 
 use crate::codec::corrupt;
