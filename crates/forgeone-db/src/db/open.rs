@@ -12,7 +12,7 @@ use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
 use crate::log::{
-    CommitLog, KeyringWatch, Loaded, LogContext, OLDER_KEYRING, Tables, TopicTable, Witness,
+    CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness, is_older_keyring,
 };
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
@@ -535,10 +535,6 @@ fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
         }
         loaded => loaded.map(Some),
     }
-}
-
-fn is_older_keyring(error: &Error) -> bool {
-    error.message().ends_with(OLDER_KEYRING)
 }
 
 pub(super) const SYSTEM_DATABASE: &str = "system"; // on-disk

@@ -262,6 +262,7 @@ impl<'a> SegmentWriter<'a> {
             seconds_max: self.bounds.max.seconds,
             nanos_max: self.bounds.max.nanos,
             on_time_min: self.segment_on_time_min.map(pair),
+            quarantined: None,
         })
     }
 }

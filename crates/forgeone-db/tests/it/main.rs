@@ -23,6 +23,7 @@ mod model;
 mod nonces;
 mod opening;
 mod promises;
+mod quarantine;
 mod quota;
 mod repair;
 mod rotation;

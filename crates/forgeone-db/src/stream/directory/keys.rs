@@ -18,6 +18,7 @@ use crate::stream::families::{
 use bytes::Bytes;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Result};
 use minicbor::{Decode, Encode};
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 /// Topics that one commit changes.
@@ -147,14 +148,14 @@ impl Directory {
         }
     }
 
-    /// Forgets every key whose number is below `boundary`.
+    /// Forgets every key whose number is below `boundary` and that is not `kept`.
     ///
     /// # Errors
     /// As [`rewrap`](Self::rewrap).
-    pub(crate) async fn trim_keys(&self, boundary: u64) -> Result<()> {
+    pub(crate) async fn trim_keys(&self, boundary: u64, kept: &HashSet<KeyId>) -> Result<()> {
         self.change_keys(&mut |keys| {
             let before = keys.len();
-            keys.retain(|key| key.id().0 >= boundary);
+            keys.retain(|key| key.id().0 >= boundary || kept.contains(&key.id()));
             Ok(keys.len() != before)
         })
         .await
