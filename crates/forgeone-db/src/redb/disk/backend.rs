@@ -2,8 +2,33 @@
 
 use super::{DiskFile, LockKind};
 use redb::{BackendError, StorageBackend};
+use std::cell::Cell;
 use std::io;
 use std::ops::Bound;
+
+thread_local! {
+    /// redb syncs on the thread that calls it, and its loops cannot be told to end in another way.
+    static SYNCS_LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// Does `work`, which may sync files so often on this thread; each further sync fails. Says as well
+/// whether one did.
+pub(in crate::redb) fn with_syncs_max<T>(syncs_max: u32, work: impl FnOnce() -> T) -> (T, bool) {
+    SYNCS_LEFT.set(Some(syncs_max));
+    let done = work();
+    (done, SYNCS_LEFT.replace(None) == Some(0))
+}
+
+fn count_sync() -> io::Result<()> {
+    match SYNCS_LEFT.get() {
+        None => Ok(()),
+        Some(0) => Err(io::Error::other("too many syncs for what was asked")),
+        Some(left) => {
+            SYNCS_LEFT.set(Some(left - 1));
+            Ok(())
+        }
+    }
+}
 
 /// Hands every call of redb on to a file.
 #[derive(Debug)]
@@ -26,6 +51,7 @@ impl StorageBackend for Backend {
         if forgeone_db_engine::mutant!("skip-the-sync-of-a-commit") {
             return Ok(());
         }
+        count_sync()?;
         self.0.sync_data()
     }
 

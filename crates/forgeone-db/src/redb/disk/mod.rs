@@ -6,7 +6,7 @@
 mod backend;
 mod system;
 
-pub(super) use backend::Backend;
+pub(super) use backend::{Backend, with_syncs_max};
 pub use system::SystemDisk;
 
 use std::ffi::OsString;
