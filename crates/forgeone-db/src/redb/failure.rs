@@ -65,6 +65,11 @@ pub(super) fn is_latched(error: &redb::Error) -> bool {
     matches!(error, redb::Error::PreviousIo | redb::Error::LockPoisoned(_))
 }
 
+/// Whether redb latches the file when it fails so, or had done it before.
+pub(super) fn latches(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(_)) || is_latched(error)
+}
+
 /// The kind and message of a redb error, for a caller that wanted to read or open.
 pub(super) fn from_redb(error: redb::Error) -> Error {
     let (kind, message) = match &error {
