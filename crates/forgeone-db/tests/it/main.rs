@@ -24,6 +24,7 @@ mod nonces;
 mod opening;
 mod promises;
 mod quota;
+mod recovered;
 mod repair;
 mod rotation;
 mod rotation_crash;

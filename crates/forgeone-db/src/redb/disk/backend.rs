@@ -4,41 +4,83 @@ use super::{DiskFile, LockKind};
 use redb::{BackendError, StorageBackend};
 use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Hands every call of redb on to a file.
 #[derive(Debug)]
-pub(in crate::redb) struct Backend(pub(in crate::redb) Box<dyn DiskFile>);
+pub(in crate::redb) struct Backend {
+    pub(in crate::redb) file: Box<dyn DiskFile>,
+    pub(in crate::redb) failures: Arc<Failures>,
+}
+
+/// How writing a file has failed since it was opened. redb does not say so to whoever comes after the
+/// call that failed, and sometimes not to that one.
+#[derive(Debug, Default)]
+pub(in crate::redb) struct Failures {
+    full: AtomicBool,
+    other: AtomicBool,
+}
+
+impl Failures {
+    /// The file was opened anew.
+    pub(in crate::redb) fn forget(&self) {
+        self.full.store(false, Ordering::Release);
+        self.other.store(false, Ordering::Release);
+    }
+
+    /// Whether there was no room, and nothing else was wrong.
+    pub(in crate::redb) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire) && !self.other.load(Ordering::Acquire)
+    }
+
+    fn note<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done {
+            let cause = if is_full(error) { &self.full } else { &self.other };
+            cause.store(true, Ordering::Release);
+        }
+        done
+    }
+}
+
+/// Whether an operating system error says that there is no room.
+pub(in crate::redb) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(offset, out)
+        self.file.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.failures.note(self.file.set_len(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
         if forgeone_db_engine::mutant!("skip-the-sync-of-a-commit") {
             return Ok(());
         }
-        self.0.sync_data()
+        self.failures.note(self.file.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(offset, data)
+        self.failures.note(self.file.write(offset, data))
     }
 
     fn close(&self) -> io::Result<()> {
-        self.0.close()
+        self.file.close()
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.try_lock((start, end), LockKind::Exclusive).map_err(from_lock)
+        self.file.try_lock((start, end), LockKind::Exclusive).map_err(from_lock)
     }
 
     fn try_lock_shared_range(
@@ -46,23 +88,23 @@ impl StorageBackend for Backend {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        self.0.try_lock((start, end), LockKind::Shared).map_err(from_lock)
+        self.file.try_lock((start, end), LockKind::Shared).map_err(from_lock)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock((start, end), LockKind::Exclusive).map_err(from_lock)
+        self.file.lock((start, end), LockKind::Exclusive).map_err(from_lock)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.lock((start, end), LockKind::Shared).map_err(from_lock)
+        self.file.lock((start, end), LockKind::Shared).map_err(from_lock)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.0.unlock((start, end)).map_err(from_lock)
+        self.file.unlock((start, end)).map_err(from_lock)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.is_locked((start, end)).map_err(from_lock)
+        self.file.is_locked((start, end)).map_err(from_lock)
     }
 }
 
