@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// What an open store may take in memory unless its options say otherwise.
 const MEMORY_DEFAULT: u64 = 512 << 20;
+/// What a store sets aside at most unless its options say otherwise.
+const RESERVE_DEFAULT: u64 = 64 << 20;
 
 /// The options of the specification: enough to open or create a store in a directory. Everything
 /// else is set through [`StoreOptions`].
@@ -75,6 +77,7 @@ pub struct StoreOptions {
     pub(crate) max_size_bytes: Option<u64>,
     pub(crate) shard_count: Option<u32>,
     pub(crate) memory_max: u64,
+    pub(crate) reserve_bytes: u64,
     pub(crate) lock_wait: Duration,
     pub(crate) durability: Durability,
     pub(crate) read_threads: usize,
@@ -108,6 +111,7 @@ impl StoreOptions {
             max_size_bytes: None,
             shard_count: None,
             memory_max: MEMORY_DEFAULT,
+            reserve_bytes: RESERVE_DEFAULT,
             lock_wait: LOCK_WAIT_DEFAULT,
             durability: Durability::Sync,
             read_threads: 4,
@@ -186,6 +190,23 @@ impl StoreOptions {
     #[must_use]
     pub fn memory_max(mut self, bytes: u64) -> Self {
         self.memory_max = bytes;
+        self
+    }
+
+    /// Bytes that a store in a directory sets aside for a full disk, at most; 0 for none. Default:
+    /// 64 MiB.
+    ///
+    /// They lie in a file `reserve` beside the data, which is given back when a commit meets the end of
+    /// the disk, and when the store is opened, compacted, or a topic shredded on a disk that is nearly
+    /// full. It is made again when there is room. It counts in the store's quota.
+    ///
+    /// # Limits
+    /// Never more than the databases take up themselves, a fiftieth of the disk (on a small one 1 MiB,
+    /// or an eighth of it, if that is less), and a fiftieth of the quota; less than 64 KiB is not set
+    /// aside. Has no effect on a store on an engine of its own, nor on a handle that only reads.
+    #[must_use]
+    pub fn reserve_bytes(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = bytes;
         self
     }
 

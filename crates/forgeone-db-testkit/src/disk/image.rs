@@ -43,6 +43,12 @@ impl Image {
         self.files.get(&id)
     }
 
+    /// Bytes that all files with a name take up.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        let named = self.names.values().filter_map(|id| self.shared(*id));
+        named.map(|content| content.allocated_bytes()).sum()
+    }
+
     /// Makes the bytes of a file those that it has in `other`.
     pub(crate) fn take_content(&mut self, id: FileId, other: &Self) {
         let content = other.files.get(&id).cloned().unwrap_or_default();

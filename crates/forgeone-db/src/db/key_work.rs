@@ -188,6 +188,8 @@ impl KeyWork {
     pub(super) async fn shred(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
         self.require_encryption(ErrorKind::Unsupported)?;
         let _busy = self.busy.lock().await;
+        // It gives room back in the end, and needs some before.
+        self.shared.open_up_room().await?;
         // Not a replacement of data keys: damage that keeps it from ending must not keep this one.
         self.finish_destroying().await?;
         let at = self.environment().now();
@@ -421,8 +423,10 @@ impl KeyWork {
             ));
         }
         if let Err(error) = put_both(&self.sidecar, &next).await {
-            // Another keyring of the same number must never be written.
-            self.failed.store(true, Ordering::Release);
+            if error.outcome() == Outcome::Unknown {
+                // Another keyring of the same number must never be written.
+                self.failed.store(true, Ordering::Release);
+            }
             return Err(error);
         }
         self.keys.adopt(next);

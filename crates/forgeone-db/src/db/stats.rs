@@ -2,6 +2,7 @@
 
 use super::key_work::PendingKeyChange;
 use super::open::Core;
+use super::recovered::Recovered;
 use crate::stream::Shard;
 use forgeone_db_engine::Result;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ pub struct StoreStats {
     pub databases: Vec<DatabaseStats>,
     /// Bytes allocated to all databases, free space inside them included.
     pub allocated_bytes: u64,
+    /// Bytes set aside for a full disk, beside those; see
+    /// [`StoreOptions::reserve_bytes`](crate::StoreOptions::reserve_bytes).
+    #[serde(default)]
+    pub reserve_bytes: u64,
     /// Bytes that the medium below can still give, where that is known.
     pub available_bytes: Option<u64>,
     /// Bytes the store may occupy; 0 for no limit.
@@ -22,6 +27,13 @@ pub struct StoreStats {
     /// The change of keys that is under way, or was cut short and waits to be finished.
     #[serde(default)]
     pub key_change: Option<PendingKeyChange>,
+    /// What this handle has recovered after a crash.
+    #[serde(default)]
+    pub recovered: Vec<Recovered>,
+    /// Pieces that a sealing which was cut off had left, and that this handle has removed since. They
+    /// are looked for by the first sealing of each database.
+    #[serde(default)]
+    pub orphans_removed: u64,
 }
 
 /// Sizes and counts of one database.
@@ -74,10 +86,13 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
     }
     Ok(StoreStats {
         allocated_bytes: databases.iter().map(|database| database.allocated_bytes).sum(),
+        reserve_bytes: core.redb.as_ref().map_or(0, |redb| redb.reserve_bytes()),
         available_bytes,
         max_size_bytes: core.shared.quota_bytes(),
         encrypted: core.keys.keyring().is_encrypted(),
         key_change: core.pending_key_change().await?,
+        recovered: core.recovered(),
+        orphans_removed: core.shared.orphans_removed(),
         databases,
     })
 }

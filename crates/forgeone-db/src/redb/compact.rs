@@ -3,7 +3,6 @@
 //! Absent on purpose: when it is worth while; that is decided above.
 
 use super::directory::Patience;
-use super::disk::with_syncs_max;
 use super::failure::{self, guard};
 use super::files::{Files, Handle, Slot};
 use forgeone_db_engine::{Error, ErrorKind, Outcome, Result};
@@ -32,7 +31,8 @@ pub(super) fn compact(files: &Files, slot: &Slot) -> Result<()> {
     };
     let mut patience = Patience::new(READERS_WAIT, files.timer());
     let failed = loop {
-        let (compacted, endless) = with_syncs_max(SYNCS_MAX, || guard(|| compact_file(database)));
+        let (compacted, endless) =
+            slot.failures.with_syncs_max(SYNCS_MAX, || guard(|| compact_file(database)));
         match compacted {
             Ok(Ok(())) => return Ok(()),
             _ if endless => break endless_compaction(),

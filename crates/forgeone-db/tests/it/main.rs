@@ -25,6 +25,7 @@ mod opening;
 mod promises;
 mod quarantine;
 mod quota;
+mod recovered;
 mod repair;
 mod rotation;
 mod rotation_crash;

@@ -272,7 +272,7 @@ impl Directory {
     /// # Errors
     /// As a commit.
     pub(crate) async fn end_shredding(&self) -> Result<()> {
-        self.writer()?.change(vec![note(COUNTER_SHRED, None)]).await
+        self.writer()?.change_for_room(vec![note(COUNTER_SHRED, None)]).await
     }
 
     /// Changes the keys of every topic, page by page; what is wrapped by an older key is wrapped
@@ -326,7 +326,7 @@ impl Directory {
         if changes.is_empty() {
             return Ok(());
         }
-        self.writer()?.change(changes).await?;
+        self.writer()?.change_for_room(changes).await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, topic| !page.iter().any(|entry| entry.id == topic.id));
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::garbage::collect_garbage;
 use super::pass::{Pieces, SHARED_SEGMENT_RAW_BYTES, is_retained, time_before};
-use super::{install, prepare};
+use super::{SealState, install, poisoning, prepare, take_turn};
 use crate::index::{Family, Run, RunRef, Tombstones, merge};
 use crate::log::{Manifest, SegmentRef, is_older};
 use crate::piece::PieceWriter;
@@ -60,18 +60,21 @@ pub(crate) async fn amend(
     if_absent: IfAbsent,
     change: impl FnOnce(&mut Manifest) -> Result<()>,
 ) -> Result<()> {
-    let mut state = writer.seal_state().lock().await;
+    let mut state = take_turn(writer).await?;
     let shard = writer.shard();
-    prepare(shard, &mut state).await?;
-    let _rekeying = writer.rekeying().lock().await;
-    if shard.state().head.is_none() && if_absent == IfAbsent::Skip {
-        return Ok(());
-    }
-    let mut manifest = next_manifest(shard, shared, state.next_piece);
-    change(&mut manifest)?;
-    manifest.topics.sort_unstable_by_key(|topic| topic.id);
-    install(writer, manifest, None, &mut state).await?;
-    collect_garbage(shard, &mut state).await
+    let amended = async {
+        prepare(writer, &mut state).await?;
+        let _rekeying = writer.rekeying().lock().await;
+        if shard.state().head.is_none() && if_absent == IfAbsent::Skip {
+            return Ok(());
+        }
+        let mut manifest = next_manifest(shard, shared, state.next_piece);
+        change(&mut manifest)?;
+        manifest.topics.sort_unstable_by_key(|topic| topic.id);
+        install(writer, manifest, None, &mut state).await?;
+        collect_garbage(shard, &mut state).await
+    };
+    amended.await.map_err(|error| poisoning(writer, error))
 }
 
 /// The live manifest with the next number, and the topics as they are known now.
@@ -128,9 +131,19 @@ async fn rewrite(
     (boundary, on_damage): (u64, OnDamage),
     stale: impl Fn(&RunRef) -> bool,
 ) -> Result<Remaining> {
-    let mut state = writer.seal_state().lock().await;
+    let mut state = take_turn(writer).await?;
+    let rewritten = rewrite_with(writer, shared, (older, stale), &mut state).await;
+    rewritten.map_err(|error| poisoning(writer, error))
+}
+
+async fn rewrite_with(
+    writer: &Writer,
+    shared: &Shared,
+    (older, stale): (&(dyn Fn(u64) -> bool + Sync), impl Fn(&RunRef) -> bool),
+    state: &mut SealState,
+) -> Result<Remaining> {
     let shard = writer.shard();
-    prepare(shard, &mut state).await?;
+    prepare(writer, state).await?;
     let live = Arc::clone(&shard.state().manifest);
     let stale: Vec<&Family> = shard
         .layout()
@@ -163,8 +176,8 @@ async fn rewrite(
     let manifest = Manifest { segments, runs, ..next_manifest(shard, shared, state.next_piece) };
     let remaining = remaining(&manifest, boundary);
     drop(live);
-    install(writer, manifest, None, &mut state).await?;
-    collect_garbage(shard, &mut state).await?;
+    install(writer, manifest, None, state).await?;
+    collect_garbage(shard, state).await?;
     Ok(remaining)
 }
 
