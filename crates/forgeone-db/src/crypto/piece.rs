@@ -191,6 +191,19 @@ impl PieceKey {
         &self.prefix
     }
 
+    /// Whether stored bytes begin as the prefix of a piece of this type does.
+    pub(crate) fn begins(stored: &[u8], piece_type: PieceType) -> bool {
+        let [high, low] = (piece_type as u16).to_be_bytes();
+        matches!(stored, [FORMAT_VERSION, SUITE_CHECKSUM | SUITE_AES_256_GCM_SIV, a, b, 0, 0, 0, 0, ..]
+            if (*a, *b) == (high, low))
+    }
+
+    /// Bytes of the prefix that begins like this.
+    pub(crate) fn prefix_bytes(stored: &[u8]) -> usize {
+        let is_plain = stored.get(1) == Some(&SUITE_CHECKSUM);
+        if is_plain { PREFIX_BYTES_PLAIN } else { PREFIX_BYTES_SEALED }
+    }
+
     /// The number of the domain key that a stored piece says it is sealed under; nothing of it is
     /// proved before the piece is opened.
     pub(crate) fn named_key(stored: &[u8]) -> Option<KeyId> {
