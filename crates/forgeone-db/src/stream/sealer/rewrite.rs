@@ -128,18 +128,18 @@ pub(crate) async fn drop_shredded_entries(writer: &Writer, shared: &Shared) -> R
 async fn rewrite(
     writer: &Writer,
     shared: &Shared,
-    (boundary, on_damage): (u64, OnDamage),
+    from: (u64, OnDamage),
     stale: impl Fn(&RunRef) -> bool,
 ) -> Result<Remaining> {
     let mut state = take_turn(writer).await?;
-    let rewritten = rewrite_with(writer, shared, (older, stale), &mut state).await;
+    let rewritten = rewrite_with((writer, shared), from, stale, &mut state).await;
     rewritten.map_err(|error| poisoning(writer, error))
 }
 
 async fn rewrite_with(
-    writer: &Writer,
-    shared: &Shared,
-    (older, stale): (&(dyn Fn(u64) -> bool + Sync), impl Fn(&RunRef) -> bool),
+    (writer, shared): (&Writer, &Shared),
+    (boundary, on_damage): (u64, OnDamage),
+    stale: impl Fn(&RunRef) -> bool,
     state: &mut SealState,
 ) -> Result<Remaining> {
     let shard = writer.shard();
