@@ -358,6 +358,10 @@ impl Inner {
             // What stays is superfluous, not wrong: the next opening removes it.
             drop(tidy_up(writer).await);
         }
+        if !core.writers.is_empty() {
+            // A file that cannot be closed well for want of room would have to be recovered by readers.
+            drop(core.shared.open_up_room().await);
+        }
         let witnessed = self.witness_close().await;
         core.engine.close().await.and(witnessed)
     }

@@ -79,6 +79,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether the engine met the end of the disk in a call that this database's writer has not heard of.
+    /// Poisons it then.
+    fn has_met_the_end_unheard(&self) -> bool {
+        let medium = self.shared().medium.as_ref();
+        let met =
+            medium.is_some_and(|medium| medium.has_met_the_end(&self.shard().context().database));
+        if met {
+            self.poison(&Error::new(ErrorKind::Full, "the database has met the end of the disk"));
+        }
+        met
+    }
+
     /// Has the database take writes again if it stopped for want of room. It is opened anew from
     /// disk, and has to have everything that was acknowledged; what was of unknown outcome is there
     /// whole or not at all.
@@ -87,7 +99,7 @@ impl Writer {
     /// `Closed(Poisoned)` where something else was the cause; `Full` while there is still no room;
     /// `Corrupt` when something acknowledged is missing, after which only a new opening helps.
     pub(crate) async fn heal(&self) -> Result<()> {
-        if !self.is_poisoned() {
+        if !self.is_poisoned() && !self.has_met_the_end_unheard() {
             return Ok(());
         }
         self.check_healable()?;

@@ -198,13 +198,10 @@ fn hear(arguments: &OracleArguments, oracle: &mut Oracle, told: Told) -> Result<
             }
             Ok(())
         }
-        Told::Relieve if arguments.mounted => {
-            oracle.check()?;
-            match fs::remove_file(&junk) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
-                _ => Ok(()),
-            }
-        }
+        Told::Relieve if arguments.mounted => match fs::remove_file(&junk) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+            _ => Ok(()),
+        },
         Told::RoundEnded => oracle.check(),
         _ => Ok(()),
     }
