@@ -76,7 +76,7 @@ impl Database {
         let environment = Arc::clone(&options.environment);
         // Made where it is opened, so that a caller that went away leaves no store open.
         let work = async move {
-            let core = open(options).await?;
+            let core = Box::pin(open(options)).await?;
             Ok(Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }))
         };
         let inner = off_thread(&*environment, "open", work).await??;

@@ -76,8 +76,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         (engine, medium): (Arc<dyn Engine>, Option<Arc<dyn Medium>>),
-        environment: Arc<dyn Environment>,
-        ids: PlaceIds,
+        (environment, ids): (Arc<dyn Environment>, PlaceIds),
         (quota_bytes, reserve_max): (u64, u64),
         memory: MemoryLimits,
         follower: bool,
