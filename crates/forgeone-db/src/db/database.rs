@@ -76,7 +76,7 @@ impl Database {
         let environment = Arc::clone(&options.environment);
         // Made where it is opened, so that a caller that went away leaves no store open.
         let work = async move {
-            let core = open(options).await?;
+            let core = Box::pin(open(options)).await?;
             Ok(Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }))
         };
         let inner = off_thread(&*environment, "open", work).await??;
@@ -357,6 +357,10 @@ impl Inner {
         for writer in core.writers.iter().filter(|writer| !writer.is_poisoned()) {
             // What stays is superfluous, not wrong: the next opening removes it.
             drop(tidy_up(writer).await);
+        }
+        if !core.writers.is_empty() {
+            // A file that cannot be closed well for want of room would have to be recovered by readers.
+            drop(core.shared.open_up_room().await);
         }
         let witnessed = self.witness_close().await;
         core.engine.close().await.and(witnessed)

@@ -234,8 +234,10 @@ impl Opening<'_> {
     fn shared(&self, settings: &Settings, lineage: Lineage) -> Arc<Shared> {
         Arc::new(Shared::new(
             (Arc::clone(&self.engine), self.medium.clone()),
-            Arc::clone(&self.options.environment),
-            PlaceIds::new(settings.id_key.clone(), lineage.epoch),
+            (
+                Arc::clone(&self.options.environment),
+                PlaceIds::new(settings.id_key.clone(), lineage.epoch),
+            ),
             (
                 self.options.max_size_bytes.unwrap_or(settings.max_size_bytes),
                 self.options.reserve_bytes,

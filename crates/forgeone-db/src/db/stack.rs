@@ -42,6 +42,10 @@ impl Medium for RedbMedium {
         Ok(())
     }
 
+    fn has_met_the_end(&self, database: &DatabaseName) -> bool {
+        self.redb.has_met_the_end_of_the_disk(database)
+    }
+
     fn reserve_bytes(&self) -> u64 {
         self.redb.reserve_bytes()
     }

@@ -148,6 +148,12 @@ impl RedbEngine {
         reopened.map_err(|error| named(error, "reopen", database))
     }
 
+    /// Whether writing the file of a database has met the end of the disk, and nothing else was wrong,
+    /// since it was opened: redb then refuses everything, and has not always said so.
+    pub(crate) fn has_met_the_end_of_the_disk(&self, database: &DatabaseName) -> bool {
+        self.files.slot(database).failures.is_full()
+    }
+
     /// Bytes that are set aside for a full disk.
     pub fn reserve_bytes(&self) -> u64 {
         self.files.directory().reserve_bytes()
@@ -328,7 +334,7 @@ fn commit_to(handle: &Handle, slot: &Slot, batch: &Batch) -> Result<()> {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(CommitFailure::RolledBack(error))) => return Err(error),
         Ok(Err(CommitFailure::NotBegun(error))) if slot.failures.is_full() => {
-            failure::met_the_end_of_the_disk(error)
+            failure::met_the_end_of_the_disk().with_source(failure::from_redb(error))
         }
         Ok(Err(CommitFailure::NotBegun(error))) => {
             failure::poisoned().with_source(failure::from_redb(error))

@@ -140,9 +140,8 @@ pub(super) fn poisoned() -> Error {
 
 /// The error of a commit that could not be begun, since the file had met the end of the disk in a call
 /// that nobody heard of.
-pub(super) fn met_the_end_of_the_disk(error: redb::Error) -> Error {
+pub(super) fn met_the_end_of_the_disk() -> Error {
     Error::new(ErrorKind::Full, "there was no room for the database file to grow")
-        .with_source(Foreign(error.to_string()))
         .with_outcome(Outcome::Unknown)
 }
 

@@ -511,11 +511,8 @@ impl Writer {
             topics: topics.clone(),
             sections,
         };
-        let block = self.log.append(draft).await.inspect_err(|error| {
-            if error.outcome() == Outcome::Unknown {
-                self.poison(error);
-            }
-        })?;
+        let appended = self.log.append(draft).await;
+        let block = appended.map_err(|error| self.note_failure(error))?;
         topics.iter().for_each(|topic| topics_known.introduce(topic));
         let head = self.log.head().await;
         self.shared.record_head(&head);

@@ -6,7 +6,7 @@
 use super::committer::Writer;
 use crate::codec::corrupt;
 use crate::log::BehindHead;
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Result};
+use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a database takes no writes, if it takes none.
@@ -79,6 +79,36 @@ impl Writer {
         Ok(())
     }
 
+    /// Poisons the database if nobody knows what became of a write; gives the error to tell. A write that
+    /// came right behind one which met the end of the disk was refused for the same reason.
+    pub(super) fn note_failure(&self, error: Error) -> Error {
+        let refused = error.kind() == ErrorKind::Closed(ClosedReason::Poisoned);
+        let error = if refused && self.has_met_the_end_unheard() {
+            Error::new(ErrorKind::Full, "the disk is full; free space, then try again")
+                .with_outcome(error.outcome())
+                .with("database", &self.shard().context().database)
+                .with_source(error)
+        } else {
+            error
+        };
+        if error.outcome() == Outcome::Unknown {
+            self.poison(&error);
+        }
+        error
+    }
+
+    /// Whether the engine met the end of the disk in a call that this database's writer has not heard of.
+    /// Poisons it then.
+    fn has_met_the_end_unheard(&self) -> bool {
+        let medium = self.shared().medium.as_ref();
+        let met =
+            medium.is_some_and(|medium| medium.has_met_the_end(&self.shard().context().database));
+        if met {
+            self.poison(&Error::new(ErrorKind::Full, "the database has met the end of the disk"));
+        }
+        met
+    }
+
     /// Has the database take writes again if it stopped for want of room. It is opened anew from
     /// disk, and has to have everything that was acknowledged; what was of unknown outcome is there
     /// whole or not at all.
@@ -87,7 +117,7 @@ impl Writer {
     /// `Closed(Poisoned)` where something else was the cause; `Full` while there is still no room;
     /// `Corrupt` when something acknowledged is missing, after which only a new opening helps.
     pub(crate) async fn heal(&self) -> Result<()> {
-        if !self.is_poisoned() {
+        if !self.is_poisoned() && !self.has_met_the_end_unheard() {
             return Ok(());
         }
         self.check_healable()?;
@@ -127,5 +157,5 @@ impl Writer {
 
 /// Nothing of the caller's was written yet.
 fn rejected(error: Error) -> Error {
-    error.with_outcome(forgeone_db_engine::Outcome::Rejected)
+    error.with_outcome(Outcome::Rejected)
 }

@@ -19,7 +19,7 @@ use super::tail::TailSection;
 use crate::environment::Timestamp;
 use crate::log::{Floor, Hash, Head, Manifest, TopicIntro};
 use crate::pool::run_blocking;
-use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, mutant};
+use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 use futures::lock::MutexGuard;
 use garbage::{Garbage, collect_garbage, collect_orphans, dead_pieces};
 use pass::Pass;
@@ -284,10 +284,7 @@ async fn install(
 /// After a write of unknown outcome nothing may be written before the database was opened anew: what
 /// failed on the way of any pass comes through here.
 fn poisoning(writer: &Writer, error: Error) -> Error {
-    if error.outcome() == Outcome::Unknown {
-        writer.poison(&error);
-    }
-    error
+    writer.note_failure(error)
 }
 
 /// Removes what earlier passes made superfluous and nobody reads any more.

@@ -21,6 +21,9 @@ pub(crate) trait Medium: std::fmt::Debug + Send + Sync {
     /// As the engine's; no commits are made then, as before.
     fn reopen(&self, database: &DatabaseName) -> Result<()>;
 
+    /// Whether a database has met the end of the disk since it was opened, and nothing else was wrong.
+    fn has_met_the_end(&self, database: &DatabaseName) -> bool;
+
     /// Bytes that are set aside for a full disk.
     fn reserve_bytes(&self) -> u64;
 
@@ -73,8 +76,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         (engine, medium): (Arc<dyn Engine>, Option<Arc<dyn Medium>>),
-        environment: Arc<dyn Environment>,
-        ids: PlaceIds,
+        (environment, ids): (Arc<dyn Environment>, PlaceIds),
         (quota_bytes, reserve_max): (u64, u64),
         memory: MemoryLimits,
         follower: bool,

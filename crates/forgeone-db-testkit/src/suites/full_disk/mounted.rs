@@ -198,13 +198,10 @@ fn hear(arguments: &OracleArguments, oracle: &mut Oracle, told: Told) -> Result<
             }
             Ok(())
         }
-        Told::Relieve if arguments.mounted => {
-            oracle.check()?;
-            match fs::remove_file(&junk) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
-                _ => Ok(()),
-            }
-        }
+        Told::Relieve if arguments.mounted => match fs::remove_file(&junk) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+            _ => Ok(()),
+        },
         Told::RoundEnded => oracle.check(),
         _ => Ok(()),
     }
@@ -236,8 +233,10 @@ pub(crate) fn write(arguments: &WriterArguments) -> Result<(), String> {
     };
     let opened = options(StoreOptions::new(&arguments.store), arguments.mib);
     let counts = Rounds::new(opened, arguments.seed, &mut tell).run(arguments.rounds);
-    let last = counts.as_ref().map(serde_json::to_string);
-    let last = last.map_or_else(Clone::clone, |text| text.unwrap_or_default());
+    let last = match &counts {
+        Ok(counts) => serde_json::to_string(counts).map_err(|error| error.to_string())?,
+        Err(what) => what.clone(),
+    };
     writeln!(io::stdout(), "{last}").map_err(|error| error.to_string())?;
     counts.map(drop)
 }

@@ -33,7 +33,6 @@ pub(super) fn case(mib: u64, rounds: u64, mut random: Random) -> Result<Counts, 
             {
                 disk.resize(disk.used_bytes() + random.below(LEFT_BYTES_MAX));
             }
-            Told::Try(_) => {}
             // Somebody else's data come and go; while the disk fills up, it is for good.
             Told::Acknowledged(..) => {
                 stored += 1;

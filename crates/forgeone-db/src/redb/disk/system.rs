@@ -14,7 +14,7 @@ use std::path::Path;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 /// Zeros written at once where blocks cannot be had without.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The operating system's file system: files of mode 0600 in directories of mode 0700.
 #[derive(Debug, Clone, Copy, Default)]
