@@ -78,7 +78,7 @@ pub use db::{
     BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingScan,
     BlockingSubscription, BlockingWatch, CompactProgress, CompactReport, CompactedDatabase,
     Database, DatabaseStats, KeyProgress, KeyRotation, KeySlot, PendingKeyChange, RedbManager,
-    Shredded, StoreKeys, StoreStats, init_redb,
+    Scrub, ScrubOptions, ScrubStatus, Shredded, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{

@@ -2,6 +2,7 @@
 
 use super::memory::MemorySplit;
 use super::open::SHARD_COUNT_DEFAULT;
+use crate::integrity::CheckPages;
 use crate::options::{StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
 use crate::redb::{RedbEngine, RedbOptions, StoreDirectory, StoreLock};
@@ -37,6 +38,12 @@ impl Reopen for ReopenRedb {
         self.redb.reopen(database)?;
         self.poisoned.heal(database);
         Ok(())
+    }
+}
+
+impl CheckPages for RedbEngine {
+    fn check_pages(&self, database: &DatabaseName) -> Result<Option<()>> {
+        Self::check_pages(self, database)
     }
 }
 

@@ -22,6 +22,12 @@ pub struct StoreStats {
     /// The change of keys that is under way, or was cut short and waits to be finished.
     #[serde(default)]
     pub key_change: Option<PendingKeyChange>,
+    /// Databases that are out of use because they are damaged: see [`DatabaseStats::damage`].
+    #[serde(default)]
+    pub quarantined_databases: u64,
+    /// Topics that live in them, and can be neither read nor written.
+    #[serde(default)]
+    pub quarantined_topics: u64,
 }
 
 /// Sizes and counts of one database.
@@ -68,6 +74,13 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
         available_bytes = usage.available_bytes.or(available_bytes);
         databases.push(of(shard, usage.allocated_bytes));
     }
+    let quarantined_databases = databases.iter().filter(|one| one.damage.is_some()).count() as u64;
+    let mut quarantined_topics = 0;
+    if quarantined_databases > 0 {
+        for streams in [core.events.streams(), core.logs.streams()] {
+            quarantined_topics += streams.topics_out_of_use().await?;
+        }
+    }
     Ok(StoreStats {
         allocated_bytes: databases.iter().map(|database| database.allocated_bytes).sum(),
         available_bytes,
@@ -75,6 +88,8 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
         encrypted: core.keys.keyring().is_encrypted(),
         key_change: core.pending_key_change().await?,
         databases,
+        quarantined_databases,
+        quarantined_topics,
     })
 }
 

@@ -19,6 +19,7 @@ mod disk;
 mod engine;
 mod failure;
 mod files;
+mod pages;
 mod timer;
 mod transact;
 
