@@ -12,6 +12,7 @@ pub(crate) const SUITES: &[(&str, &str)] = &[
     ("kill", "what was acknowledged survives kill -9 at any moment"),
     ("memory", "a store under every load at once takes no more memory than it may"),
     ("faults", "every operation of the disk fails once in every way, and no call breaks its word"),
+    ("full-disk", "a disk that fills up, over and over, loses nothing and needs no restart"),
     ("differential", "every engine answers as a model of a few maps does"),
     ("histories", "what threads saw of settings and subscriptions is explained by one order"),
     (

@@ -106,17 +106,17 @@ const CAMPAIGNS: &[&[&str]] = &[
     &["crash", "--size", "60000"],
     &["double-crash", "--size", "20000"],
     &["faults", "--size", "8000"],
-    &["bytes", "--size", "1000000", "--step", "32"],
+    &["bytes", "--size", "1000000", "--step", "8"],
     &["ciphertext", "--size", "20000"],
     &["kill", "--size", "200"],
-    &["differential", "--size", "500000"],
+    &["differential", "--size", "1000000"],
     &["histories", "--size", "20000"],
     &["syscalls", "--size", "150"],
     &["memory", "--size", "1"],
     &["loom"],
     &["shuttle", "--size", "10000"],
     &["mutants"],
-    &["fuzz", "--seconds", "3"],
+    &["fuzz", "--seconds", "30"],
 ];
 
 /// Runs every step. True if all passed.

@@ -7,6 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 const PROGRAM: &str = "forgeone-db-fuzz";
 const TARGET_FOLDER: &str = "target/fuzz";
@@ -20,23 +22,27 @@ const RUSTFLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
 const LIMITS: [&str; 2] = ["-rss_limit_mb=512", "-timeout=10"];
 
 pub(crate) const USAGE: &str = "\
-Usage: cargo xtask fuzz [TARGET] [--seconds N | --runs N] | --seeds
+Usage: cargo xtask fuzz [TARGET ...] [--seconds N | --runs N] [--jobs N] | --seeds
 
-Without TARGET, every target one after the other, 30 s each. --seeds writes the inputs to start
-from, taken from real stores, to fuzz/corpus.
+Without TARGET, every target, 30 s each; as many at once as --jobs says, one for each core by
+default. --seeds writes the inputs to start from, taken from real stores, to fuzz/corpus.
 ";
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 struct Request<'a> {
-    target: Option<&'a str>,
+    /// None is all of them.
+    targets: Vec<&'a str>,
     /// The option that ends a target's run.
     limit: String,
+    /// Targets at once; one for each core if nothing is said.
+    jobs: Option<usize>,
     seeds: bool,
 }
 
 fn request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
-    let mut request = Request { target: None, limit: "-max_total_time=30".into(), seeds: false };
+    let limit = "-max_total_time=30".into();
+    let mut request = Request { targets: Vec::new(), limit, jobs: None, seeds: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
@@ -45,9 +51,9 @@ fn request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
                 request.limit = format!("-max_total_time={}", words.next()?.parse::<u64>().ok()?);
             }
             "--runs" => request.limit = format!("-runs={}", words.next()?.parse::<u64>().ok()?),
+            "--jobs" => request.jobs = Some(words.next()?.parse().ok()?),
             option if option.starts_with('-') => return None,
-            name if request.target.is_none() => request.target = Some(name),
-            _ => return None,
+            name => request.targets.push(name),
         }
     }
     Some(request)
@@ -66,19 +72,35 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> bool {
         return status.is_ok_and(|status| status.success());
     }
     let names = targets(&program);
-    let chosen: Vec<&String> =
-        names.iter().filter(|name| request.target.is_none_or(|wanted| wanted == *name)).collect();
-    if chosen.is_empty() {
+    let wanted =
+        |name: &&String| request.targets.is_empty() || request.targets.contains(&name.as_str());
+    let chosen: Vec<&String> = names.iter().filter(wanted).collect();
+    if chosen.is_empty() || chosen.len() < request.targets.len() {
         println!("there is no such target; there are: {}", names.join(", "));
         return false;
     }
     println!("| target | executions | per second | coverage | features |");
     println!("| --- | --- | --- | --- | --- |");
-    let mut sound = true;
-    for name in chosen {
-        sound &= fuzz(root, &program, name, &request.limit);
-    }
-    sound
+    let jobs = request.jobs.or_else(|| Some(thread::available_parallelism().ok()?.get()));
+    fuzz_all(&chosen, jobs.unwrap_or(1), &|name| fuzz(root, &program, name, &request.limit))
+}
+
+/// Runs targets, so many at once, the next as soon as one ends. True if nothing was found.
+fn fuzz_all(names: &[&String], jobs: usize, fuzz: &(impl Fn(&str) -> bool + Sync)) -> bool {
+    let (next, sound) = (AtomicUsize::new(0), AtomicBool::new(true));
+    let work = || {
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !fuzz(name) {
+                sound.store(false, Ordering::Relaxed);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, names.len()) {
+            scope.spawn(work);
+        }
+    });
+    sound.into_inner()
 }
 
 /// The program, built. With a target named, so that build scripts are built without coverage.
@@ -175,13 +197,31 @@ fn tell(program: &Path, name: &str, said: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{reached, request};
+    use super::{fuzz_all, reached, request};
+    use std::sync::Mutex;
 
     #[test]
     fn a_request_names_a_target_and_a_limit_in_any_order() {
-        let one = request(&["--runs", "5", "head"]).unwrap();
-        assert_eq!((one.target, one.limit.as_str()), (Some("head"), "-runs=5"));
-        assert!(request(&["head", "block"]).is_none() && request(&["--runs"]).is_none());
+        let two = request(&["head", "--runs", "5", "block", "--jobs", "3"]).unwrap();
+        assert_eq!(two.targets, ["head", "block"]);
+        assert_eq!((two.limit.as_str(), two.jobs), ("-runs=5", Some(3)));
+        assert!(request(&["--jobs", "x"]).is_none() && request(&["--runs"]).is_none());
+    }
+
+    #[test]
+    fn every_target_is_run_once_and_one_finding_is_enough() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let names: Vec<&String> = names.iter().collect();
+        for jobs in [1, 2, 9] {
+            let run = Mutex::new(Vec::new());
+            let sound = fuzz_all(&names, jobs, &|name: &str| {
+                run.lock().unwrap().push(name.to_owned());
+                name != "b"
+            });
+            let mut run = run.into_inner().unwrap();
+            run.sort();
+            assert_eq!((run.concat().as_str(), sound), ("abc", false));
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ Tasks:
   ci [--keep-going]   everything but `cargo test --workspace`: formatting, clippy, tidy, docs,
                       dependencies, longer suites; stops at the first failure
   tidy                the rules that STYLE.md explains and no other tool checks
-  fuzz [TARGET] [--seconds N | --runs N] | fuzz --seeds
+  fuzz [TARGET ...] [--seconds N | --runs N] [--jobs N] | fuzz --seeds
                       feeds every decoder, whole stores and a model with inputs of chance
   loom | shuttle [--size N]
                       every interleaving of few threads, or many of more, of the hand-over

@@ -25,6 +25,7 @@ mod value;
 
 use clap::Parser as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Keys must not lie in a core file. Gives the limit there was, in bytes, if there was one.
 fn forbid_core_files() -> Option<u64> {
@@ -33,6 +34,13 @@ fn forbid_core_files() -> Option<u64> {
     // Where the limit cannot be lowered, it is the system's decision.
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).ok();
     inherited
+}
+
+/// A write beyond the limit of a file's size is to fail like one on a full disk, and not to end the
+/// process in the middle of it: a signal that is handled does not.
+fn outlive_the_limit_of_files() {
+    // Where it cannot be handled, it is the system's decision.
+    drop(signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()));
 }
 
 /// A panic of the engine over damaged pages is caught and told as an error; its own text, with
@@ -58,6 +66,7 @@ fn refuse(error: clap::Error) -> ! {
 fn main() -> ExitCode {
     let core_bytes = forbid_core_files();
     quiet_engine_panics();
+    outlive_the_limit_of_files();
     let args = args::Args::try_parse().unwrap_or_else(|error| refuse(error));
     match commands::run(args, core_bytes) {
         Ok(code) => code,

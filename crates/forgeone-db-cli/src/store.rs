@@ -1,13 +1,14 @@
 //! Which store a command means, and the key that opens it.
 
-use crate::args::Global;
+use crate::args::{Global, size};
 use crate::exit::{Exit, Failure};
 use crate::key_file::{Care, read_key_file};
 use crate::output::{Format, LogShape, Output, say};
 use forgeone_db::{
-    Error, ErrorKind, Key, OpenMode, PendingKeyChange, RedbManager, StoreKeys, StoreOptions,
+    Error, ErrorKind, Key, OpenMode, PendingKeyChange, Recovered, RedbManager, StoreKeys,
+    StoreOptions,
 };
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ const DIRECTORY: &str = "./data/redb";
 const DIRECTORY_VARIABLE: &str = "FORGEONE_DB_DIR";
 const KEY_FILE_VARIABLE: &str = "FORGEONE_DB_KEY_FILE";
 const KEY_VARIABLE: &str = "FORGEONE_DB_KEY";
+const MEMORY_VARIABLE: &str = "FORGEONE_DB_MEMORY_MAX";
 
 /// How a command waits for another writer unless `--wait` says otherwise.
 pub(crate) const WAIT_SHORT: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub(crate) struct Place {
     format: Format,
     wait: Option<Duration>,
     strict: bool,
+    memory_max: Option<u64>,
 }
 
 impl Place {
@@ -44,6 +47,7 @@ impl Place {
             format: if global.json { Format::Json } else { Format::Text },
             wait: global.wait.map(Duration::from_secs),
             strict: global.strict,
+            memory_max: global.memory_max,
         }
     }
 
@@ -142,17 +146,29 @@ impl Place {
     }
 
     fn options(&self) -> Result<StoreOptions, Failure> {
-        Ok(StoreOptions::new(&self.directory).key(self.key()?))
+        self.bounded(StoreOptions::new(&self.directory).key(self.key()?))
+    }
+
+    /// The options, with the memory that arguments or environment allow.
+    pub(crate) fn bounded(&self, options: StoreOptions) -> Result<StoreOptions, Failure> {
+        let memory_max = match (self.memory_max, variable(MEMORY_VARIABLE)) {
+            (Some(bytes), _) => Some(bytes),
+            (None, None) => None,
+            (None, Some(text)) => Some(
+                size(&text.to_string_lossy())
+                    .map_err(|what| Failure::usage(format!("{MEMORY_VARIABLE}: {what}")))?,
+            ),
+        };
+        Ok(match memory_max {
+            Some(bytes) => options.memory_max(bytes),
+            None => options,
+        })
     }
 
     fn open(&self, options: StoreOptions) -> Result<RedbManager, Failure> {
         let manager = RedbManager::open(options).map_err(|error| self.explain(error))?;
         for recovery in manager.database().recoveries() {
-            say(format_args!(
-                "recovered {} after a crash in {} ms",
-                recovery.database,
-                recovery.duration.as_millis()
-            ));
+            say(Told(&recovery));
         }
         Ok(manager)
     }
@@ -160,6 +176,7 @@ impl Place {
     /// An error of opening, with the hints that only this place can give.
     pub(crate) fn explain(&self, error: Error) -> Failure {
         if error.kind() == ErrorKind::Invalid
+            && (self.named_key_file().is_some() || variable(KEY_VARIABLE).is_some())
             && StoreKeys::read(&self.directory, None).is_ok_and(|keys| keys.list().is_empty())
         {
             return Failure::from(error).hint(format!(
@@ -168,6 +185,26 @@ impl Place {
             ));
         }
         error.into()
+    }
+}
+
+/// A recovery, as a line.
+struct Told<'a>(&'a Recovered);
+
+impl Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Recovered { database, ms, rolled_back_txns, last_commit, closed_commit } = self.0;
+        write!(f, "recovered {database} after a crash in {ms} ms")?;
+        if let Some(last) = last_commit {
+            write!(f, ": it has commits up to {last}")?;
+        }
+        if let Some(closed) = closed_commit {
+            write!(f, ", the last clean close was at {closed}")?;
+        }
+        match rolled_back_txns {
+            0 => f.write_str("; no unfinished commit was found"),
+            count => write!(f, "; {count} unfinished commit was rolled back"),
+        }
     }
 }
 

@@ -60,6 +60,14 @@ enum Suites {
     /// The process that `memory` measures.
     #[command(hide = true)]
     MemoryLoad(suites::memory::Load),
+    /// A disk that fills up, over and over, loses nothing and needs no restart.
+    FullDisk(Arguments),
+    /// The process that keeps what `full-disk` was told.
+    #[command(hide = true)]
+    FullDiskOracle(suites::full_disk::OracleArguments),
+    /// The process that `full-disk` has write.
+    #[command(hide = true)]
+    FullDiskWriter(suites::full_disk::WriterArguments),
     /// Every operation of the disk fails once in every way; no call breaks its word.
     Faults(Arguments),
 }
@@ -82,6 +90,13 @@ fn main() -> ExitCode {
         Suites::Histories(arguments) => campaign::run(&Histories, &arguments),
         Suites::Worker(arguments) => return process::work(&arguments),
         Suites::Memory(arguments) => campaign::run(&suites::memory::Memory, &arguments),
+        Suites::FullDisk(arguments) => campaign::run(&suites::full_disk::FullDisk, &arguments),
+        Suites::FullDiskOracle(arguments) => {
+            suites::full_disk::oracle(&arguments).map(|()| true).map_err(std::io::Error::other)
+        }
+        Suites::FullDiskWriter(arguments) => {
+            suites::full_disk::write(&arguments).map(|()| true).map_err(std::io::Error::other)
+        }
         Suites::MemoryLoad(arguments) => {
             suites::memory::load(&arguments).map(|()| true).map_err(std::io::Error::other)
         }

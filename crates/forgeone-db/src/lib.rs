@@ -77,8 +77,8 @@ pub use crypto::{KdfParams, Key, KeyFile};
 pub use db::{
     BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingScan,
     BlockingSubscription, BlockingWatch, CompactProgress, CompactReport, CompactedDatabase,
-    Database, DatabaseStats, KeyProgress, KeyRotation, KeySlot, PendingKeyChange, RedbManager,
-    Scrub, ScrubOptions, ScrubStatus, Shredded, StoreKeys, StoreStats, init_redb,
+    Database, DatabaseStats, KeyProgress, KeyRotation, KeySlot, PendingKeyChange, Recovered,
+    RedbManager, Scrub, ScrubOptions, ScrubStatus, Shredded, StoreKeys, StoreStats, init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{

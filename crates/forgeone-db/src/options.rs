@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// What an open store may take in memory unless its options say otherwise.
 const MEMORY_DEFAULT: u64 = 512 << 20;
+/// What a store sets aside at most unless its options say otherwise.
+const RESERVE_DEFAULT: u64 = 64 << 20;
 
 /// The options of the specification: enough to open or create a store in a directory. Everything
 /// else is set through [`StoreOptions`].
@@ -62,6 +64,9 @@ pub(crate) enum StorePlace {
     Engine(Arc<dyn Engine>),
 }
 
+/// Long enough for a reader to recover a file of 2 GiB that a crash left.
+const LOCK_WAIT_DEFAULT: Duration = Duration::from_secs(5);
+
 /// Everything that a store can be opened with. Clones share the key.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -72,6 +77,7 @@ pub struct StoreOptions {
     pub(crate) max_size_bytes: Option<u64>,
     pub(crate) shard_count: Option<u32>,
     pub(crate) memory_max: u64,
+    pub(crate) reserve_bytes: u64,
     pub(crate) lock_wait: Duration,
     pub(crate) durability: Durability,
     pub(crate) read_threads: usize,
@@ -105,7 +111,8 @@ impl StoreOptions {
             max_size_bytes: None,
             shard_count: None,
             memory_max: MEMORY_DEFAULT,
-            lock_wait: Duration::ZERO,
+            reserve_bytes: RESERVE_DEFAULT,
+            lock_wait: LOCK_WAIT_DEFAULT,
             durability: Durability::Sync,
             read_threads: 4,
             tail_bytes: 4 << 20,
@@ -186,8 +193,26 @@ impl StoreOptions {
         self
     }
 
-    /// How long to wait for another writer to go away before `InUse`. Default: not at all.
-    /// Recovery after a crash, by whichever process, is waited for up to 30 seconds in any case.
+    /// Bytes that a store in a directory sets aside for a full disk, at most; 0 for none. Default:
+    /// 64 MiB.
+    ///
+    /// They lie in a file `reserve` beside the data, which is given back when a commit meets the end of
+    /// the disk, and when the store is opened, compacted, or a topic shredded on a disk that is nearly
+    /// full. It is made again when there is room. It counts in the store's quota.
+    ///
+    /// # Limits
+    /// Never more than the databases take up themselves, a fiftieth of the disk (on a small one 1 MiB,
+    /// or an eighth of it, if that is less), and a fiftieth of the quota; less than 64 KiB is not set
+    /// aside. Has no effect on a store on an engine of its own, nor on a handle that only reads.
+    #[must_use]
+    pub fn reserve_bytes(mut self, bytes: u64) -> Self {
+        self.reserve_bytes = bytes;
+        self
+    }
+
+    /// How long an opening for writing waits for the store's lock before `InUse`. Default: 5
+    /// seconds, because a reader that recovers what a crash left holds the lock meanwhile, too. Zero
+    /// is one try. Readers wait for a recovery, by whichever process, up to 30 seconds.
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
         self.lock_wait = wait;

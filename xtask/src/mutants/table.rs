@@ -152,6 +152,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "writes go on after one of unknown outcome",
         &[engine("poisoned::"), it("faults::every_commit_may")],
     ),
+    mutant(
+        "trust-the-cache-after-a-failure",
+        "a file that was not closed is read as the system's cache shows it",
+        &[lib("redb::tests::cache")],
+    ),
     // Order and atomicity (S1 to S3, O2).
     mutant(
         "reuse-a-sequence-number",

@@ -33,7 +33,8 @@ use std::path::PathBuf;
 ///
 /// The directory is --dir, else the variable `FORGEONE_DB_DIR`, else ./data/redb. The key comes from
 /// --key-file, else from the file that `FORGEONE_DB_KEY_FILE` names, else it is the passphrase in
-/// `FORGEONE_DB_KEY`, else it is asked for on a terminal. It is never an argument.
+/// `FORGEONE_DB_KEY`, else it is asked for on a terminal. It is never an argument. What a store may take
+/// of memory is --memory-max, else the variable `FORGEONE_DB_MEMORY_MAX`, else 512MiB.
 ///
 /// Data goes to standard output, everything else to standard error.
 #[derive(Debug, Parser)]
@@ -78,6 +79,24 @@ pub(crate) struct Global {
     /// How long to wait for another writer [default: 0 for append, else 10]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub(crate) wait: Option<u64>,
+    /// Memory that an open store may take, such as 64MiB or 1GiB [default: 512MiB; at least 48MiB]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory_max: Option<u64>,
+}
+
+/// Bytes, from a number with or without a unit.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let end = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        _ => return Err("a size is a number and B, KiB, MiB or GiB, such as 64MiB".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a size begins with a number".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "the size is too large".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,7 +25,8 @@ pub(super) fn run(place: &Place, args: &InitArgs) -> Result<(), Failure> {
     let key = new_key(place, args)?;
     let max_size_bytes = args.max_size_gb.unwrap_or(0) << 30;
     let encrypted = key.is_some();
-    let options = StoreOptions::new(&place.directory)
+    let options = place
+        .bounded(StoreOptions::new(&place.directory))?
         .mode(OpenMode::Create)
         .key(key)
         .shard_count(args.shards)

@@ -52,7 +52,8 @@ fn change(place: &Place, keys: &StoreKeys, key: Option<Key>) -> Option<PendingKe
     if keys.rotation_under_way() {
         return Some(PendingKeyChange::Wrapping);
     }
-    Place::key_change(StoreOptions::new(&place.directory).key(key))
+    let options = place.bounded(StoreOptions::new(&place.directory).key(key)).ok()?;
+    Place::key_change(options)
 }
 
 fn line(slot: &KeySlot) -> String {

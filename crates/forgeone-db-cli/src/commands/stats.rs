@@ -42,7 +42,12 @@ fn print_store(output: &mut Output, place: &Place, stats: &StoreStats) -> Result
     let free = stats
         .available_bytes
         .map_or_else(String::new, |bytes| format!(", {} free on the disk", Bytes(bytes)));
-    output.line(format_args!("{} on disk, {limit}{free}", Bytes(stats.allocated_bytes)))?;
+    let reserve = match stats.reserve_bytes {
+        0 => String::new(),
+        bytes => format!(", {} set aside for a full disk", Bytes(bytes)),
+    };
+    output
+        .line(format_args!("{} on disk, {limit}{free}{reserve}", Bytes(stats.allocated_bytes)))?;
     if let Some(change) = &stats.key_change {
         let text = format!("{change} is under way or unfinished; {}", key::WHO_FINISHES);
         output.line(Escaped(&text))?;

@@ -15,6 +15,7 @@ mod guide;
 mod key_files;
 mod keys;
 mod kill;
+mod limits;
 mod logs;
 mod man;
 mod processes;

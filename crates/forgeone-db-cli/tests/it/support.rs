@@ -54,7 +54,9 @@ impl Home {
     /// The binary with nothing in its environment, no directory and no key.
     pub(crate) fn bare(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_forgeone-db"));
-        for variable in ["FORGEONE_DB_DIR", "FORGEONE_DB_KEY", "FORGEONE_DB_KEY_FILE"] {
+        for variable in
+            ["FORGEONE_DB_DIR", "FORGEONE_DB_KEY", "FORGEONE_DB_KEY_FILE", "FORGEONE_DB_MEMORY_MAX"]
+        {
             command.env_remove(variable);
         }
         command.args(args).current_dir(self.directory.path());

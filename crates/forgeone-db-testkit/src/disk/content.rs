@@ -24,6 +24,14 @@ impl Content {
         (self.pages.iter().flatten().count() * PAGE_BYTES) as u64
     }
 
+    /// Bytes of the pages that a write of `count` bytes at `offset` would be the first to.
+    pub(crate) fn missing_bytes(&self, offset: u64, count: usize) -> u64 {
+        let Ok(start) = position(offset) else { return 0 };
+        let is_missing = |page: usize| !matches!(self.pages.get(page), Some(Some(_)));
+        let missing = spans(start, count).filter(|(page, ..)| is_missing(*page)).count();
+        (missing * PAGE_BYTES) as u64
+    }
+
     /// # Errors
     /// `UnexpectedEof` if the file ends before `out` is full.
     pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {

@@ -43,6 +43,12 @@ impl Image {
         self.files.get(&id)
     }
 
+    /// Bytes that all files with a name take up.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        let named = self.names.values().filter_map(|id| self.shared(*id));
+        named.map(|content| content.allocated_bytes()).sum()
+    }
+
     /// Makes the bytes of a file those that it has in `other`.
     pub(crate) fn take_content(&mut self, id: FileId, other: &Self) {
         let content = other.files.get(&id).cloned().unwrap_or_default();
@@ -60,6 +66,24 @@ impl Image {
     pub(crate) fn read(&self, path: &Path) -> Option<Vec<u8>> {
         self.id(path)
             .map(|id| self.files.get(&id).map(|content| content.to_vec()).unwrap_or_default())
+    }
+
+    /// Puts a file with these bytes under a path, in place of what is there.
+    pub(crate) fn put(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if let Some(directory) = path.parent() {
+            self.make_directory(directory);
+        }
+        let mut content = Content::default();
+        content.write(0, bytes)?;
+        let id = self.next_id();
+        self.names.insert(path.to_owned(), id);
+        self.files.insert(id, Arc::new(content));
+        Ok(())
+    }
+
+    /// Takes the name of a file away.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.names.remove(path);
     }
 
     /// Does to the image what was done to the disk, whatever else arrived of it.

@@ -25,9 +25,7 @@ pub(crate) use crash::{Part, Selection, selections};
 pub(crate) use fault::{Class, Failure, Fault, Repeat};
 pub(crate) use image::Image;
 pub(crate) use medium::{Medium, Operation};
-#[cfg(test)]
-pub(crate) use sim::STORE;
-pub(crate) use sim::SimDisk;
+pub(crate) use sim::{STORE, SimDisk};
 
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Where the store lies on every simulated disk.
 pub(crate) const STORE: &str = "/store";
-/// What the disk says is free: it never fills up by itself, a fault makes it full.
-const AVAILABLE_BYTES: u64 = 1 << 40;
+/// What fits on a disk that was not told otherwise: it never fills up by itself.
+const CAPACITY_BYTES: u64 = 1 << 40;
+/// What a store sets aside: little, so that every image of a power loss has it.
+const RESERVE_BYTES: u64 = 64 << 10;
 
 /// A disk in memory. Copies of the handle are the same disk.
 #[derive(Debug, Clone)]
@@ -38,6 +40,10 @@ struct State {
     /// How many operations were logged, or would have been.
     operations: usize,
     faults: Faults,
+    /// What fits on it, where that was said.
+    capacity: Option<u64>,
+    /// Writes for which there was no room.
+    hits_of_capacity: u64,
     next_file: FileId,
     next_handle: u64,
     range_locks: Vec<RangeLock>,
@@ -82,7 +88,7 @@ impl SimDisk {
 
     /// The options of a store on the disk.
     pub(crate) fn options(&self) -> StoreOptions {
-        StoreOptions::new(STORE).disk(self.shared())
+        StoreOptions::new(STORE).disk(self.shared()).reserve_bytes(RESERVE_BYTES)
     }
 
     /// What whoever reads finds on the disk now.
@@ -108,6 +114,21 @@ impl SimDisk {
     /// Has an operation fail.
     pub(crate) fn plan(&self, fault: Fault) {
         self.lock().faults.plan(fault);
+    }
+
+    /// From now on no more than this fits on the disk. What is there stays, though it be more.
+    pub(crate) fn resize(&self, capacity: u64) {
+        self.lock().capacity = Some(capacity);
+    }
+
+    /// What is there now, in bytes.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.lock().seen.allocated_bytes()
+    }
+
+    /// Writes that failed because the disk was full.
+    pub(crate) fn full_writes(&self) -> u64 {
+        self.lock().hits_of_capacity
     }
 
     /// Nothing fails from now on.
@@ -160,8 +181,27 @@ impl State {
         Ok(())
     }
 
+    fn available_bytes(&self) -> u64 {
+        let capacity = self.capacity.unwrap_or(CAPACITY_BYTES);
+        capacity.saturating_sub(self.seen.allocated_bytes())
+    }
+
+    /// Whether there is room for a change; a disk without a limit has always some.
+    fn fits(&self, change: &Change) -> bool {
+        let (Some(_), Change::Write { file, offset, data }) = (self.capacity, change) else {
+            return true;
+        };
+        let content = self.seen.shared(*file);
+        let missing = content.map_or(0, |content| content.missing_bytes(*offset, data.len()));
+        missing == 0 || missing <= self.available_bytes()
+    }
+
     /// Does something, unless it is to fail.
     fn change(&mut self, change: Change) -> io::Result<()> {
+        if !self.fits(&change) {
+            self.hits_of_capacity += 1;
+            return Err(Failure::Error(Failure::ENOSPC).to_error());
+        }
         match self.faults.meet(&[Class::Change]) {
             None => self.record(Operation::Change(change)),
             Some(failure) => {
@@ -242,7 +282,7 @@ impl Disk for SimDisk {
     }
 
     fn available_bytes(&self, _: &Path) -> io::Result<u64> {
-        Ok(AVAILABLE_BYTES)
+        Ok(self.lock().available_bytes())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -285,6 +325,15 @@ impl Disk for SimDisk {
             return Ok(None);
         }
         Ok(Some(Box::new(SimLock { disk: self.clone(), path: path.to_owned() })))
+    }
+
+    fn set_aside(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = match self.open(path, DiskAccess::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(path)?,
+            opened => opened?,
+        };
+        let zeros = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+        file.write(0, &zeros)
     }
 
     fn drop_caches(&self, path: &Path) -> io::Result<()> {

@@ -105,6 +105,8 @@ pub(crate) fn options(path: &Path, seed: u64) -> StoreOptions {
         .key(Key::raw([7; 32]))
         .environment(Arc::new(SeededEnvironment::new(seed)))
         .memory_max(48 << 20)
+        // Room is no data: nothing is learnt by bending its bytes.
+        .reserve_bytes(0)
 }
 
 /// An event of the specimen: some late, some with a marker, some with a payload that fills units.

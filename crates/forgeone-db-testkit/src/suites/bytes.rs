@@ -4,12 +4,11 @@
 //! when the store is opened for reading nor when it is opened for writing.
 
 use crate::campaign::{self, Arguments, Counts, Suite};
+use crate::disk::{self, STORE, SimDisk};
 use crate::random::Random;
-use crate::specimen::{
-    Answers, Image, Scratch, Specimen, Verdict, check_kind, event, options, write_files,
-};
+use crate::specimen::{Answers, Image, Scratch, Specimen, Verdict, check_kind, event, options};
 use clap::Args;
-use forgeone_db::{Error, OpenMode, RedbManager, VerifyDepth};
+use forgeone_db::{Error, OpenMode, RedbManager, StoreOptions, VerifyDepth};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +59,9 @@ pub(crate) fn run(mut arguments: BytesArguments) -> io::Result<bool> {
 #[derive(Debug)]
 struct Bytes {
     image: Image,
+    /// The image, as a disk takes it. Disks are in memory: a store is opened some hundred thousand
+    /// times, and what a damage does to it does not depend on what holds the bytes.
+    disk: disk::Image,
     answers: Answers,
     damages: Vec<Damage>,
     seed: u64,
@@ -100,41 +102,49 @@ impl Bytes {
         };
         let image = if arguments.killed { specimen.killed } else { specimen.closed };
         let damages = damages(&image, arguments.step.max(1));
-        let suite = Self { answers: specimen.answers, damages, image, seed };
+        let disk = disk_of(&image).map_err(|error| error.to_string())?;
+        let suite = Self { answers: specimen.answers, damages, image, disk, seed };
         suite.check_undamaged()?;
         Ok(suite)
     }
 
     /// Without damage every answer is right: what is wrong or an error later is so because of it.
     fn check_undamaged(&self) -> Result<(), String> {
-        let scratch = Scratch::new().map_err(|error| error.to_string())?;
-        write_files(&scratch.store(), &self.image).map_err(|error| error.to_string())?;
-        let verdict = self.read(&scratch.store())?;
+        let verdict = self.read(&self.disk)?;
         if verdict.errors > 0 || verdict.right == 0 {
             return Err(format!("the undamaged store has answered {verdict:?}"));
         }
-        self.write(&scratch.store(), &mut Random::of_case(self.seed, 0))
+        self.write(&self.disk, &mut Random::of_case(self.seed, 0))
     }
 
     /// Tries one damage: reads, and then writes.
-    fn try_one(
-        &self,
-        path: &Path,
-        damage: &Damage,
-        random: &mut Random,
-    ) -> Result<Verdict, String> {
-        let bent = damage.apply(&self.image, random);
-        write_files(path, &bent).map_err(|error| error.to_string())?;
-        let read = self.read(path)?;
+    fn try_one(&self, damage: &Damage, random: &mut Random) -> Result<Verdict, String> {
+        let bent = self.apply(damage, random).map_err(|error| error.to_string())?;
+        let read = self.read(&bent)?;
         if random.below(4) == 0 {
-            write_files(path, &bent).map_err(|error| error.to_string())?;
-            self.write(path, random)?;
+            self.write(&bent, random)?;
         }
         Ok(read)
     }
 
-    fn read(&self, path: &Path) -> Result<Verdict, String> {
-        let store = match RedbManager::open(options(path, self.seed).mode(OpenMode::Read)) {
+    /// The disk after a damage.
+    fn apply(&self, damage: &Damage, random: &mut Random) -> io::Result<disk::Image> {
+        let mut bent = self.disk.clone();
+        let path = Path::new(STORE).join(&damage.file);
+        match (damage.what, self.image.get(&damage.file)) {
+            (What::Remove, _) | (_, None) => bent.remove(&path),
+            (_, Some(bytes)) => {
+                let mut bytes = bytes.clone();
+                damage.bend(&mut bytes, random);
+                bent.put(&path, &bytes)?;
+            }
+        }
+        Ok(bent)
+    }
+
+    fn read(&self, image: &disk::Image) -> Result<Verdict, String> {
+        let disk = SimDisk::holding(image.clone());
+        let store = match RedbManager::open(on(&disk, self.seed).mode(OpenMode::Read)) {
             Ok(store) => store,
             Err(error) => return refused(&error),
         };
@@ -149,8 +159,9 @@ impl Bytes {
     }
 
     /// Opens for writing, appends, and asks again: here, and as another process that comes later.
-    fn write(&self, path: &Path, random: &mut Random) -> Result<(), String> {
-        let store = match RedbManager::open(options(path, self.seed + 9)) {
+    fn write(&self, image: &disk::Image, random: &mut Random) -> Result<(), String> {
+        let disk = SimDisk::holding(image.clone());
+        let store = match RedbManager::open(on(&disk, self.seed + 9)) {
             Ok(store) => store,
             Err(error) => return refused(&error).map(drop),
         };
@@ -162,7 +173,7 @@ impl Bytes {
         }
         let _ = self.answers.compare(&store)?;
         drop(store.close());
-        match RedbManager::open(options(path, self.seed + 10).mode(OpenMode::Read)) {
+        match RedbManager::open(on(&disk, self.seed + 10).mode(OpenMode::Read)) {
             Err(error) => refused(&error).map(drop),
             Ok(again) => {
                 if stored.is_ok() {
@@ -176,6 +187,20 @@ impl Bytes {
             }
         }
     }
+}
+
+/// Files as a disk takes them.
+fn disk_of(files: &Image) -> io::Result<disk::Image> {
+    let mut image = disk::Image::default();
+    for (name, bytes) in files {
+        image.put(&Path::new(STORE).join(name), bytes)?;
+    }
+    Ok(image)
+}
+
+/// How the store on a disk is opened.
+fn on(disk: &SimDisk, seed: u64) -> StoreOptions {
+    options(Path::new(STORE), seed).disk(disk.shared())
 }
 
 /// A store that does not open answers nothing wrong.
@@ -202,13 +227,12 @@ impl Suite for Bytes {
     }
 
     fn case(&self, number: u64, mut random: Random) -> Result<Counts, String> {
-        let scratch = Scratch::new().map_err(|error| error.to_string())?;
         let first = usize::try_from(number * DAMAGES_OF_A_CASE).unwrap_or(usize::MAX);
         let mut counts = Counts::new();
         let damages = self.damages.iter().skip(first);
         for damage in damages.take(usize::try_from(DAMAGES_OF_A_CASE).unwrap_or(1)) {
             let verdict = self
-                .try_one(&scratch.store(), damage, &mut random)
+                .try_one(damage, &mut random)
                 .map_err(|wrong| format!("{damage:?}: {wrong}"))?;
             *counts.entry("damages").or_default() += 1;
             let outcome = match (verdict.right, verdict.errors) {
@@ -243,16 +267,6 @@ fn damages(image: &Image, step: usize) -> Vec<Damage> {
 }
 
 impl Damage {
-    fn apply(&self, image: &Image, random: &mut Random) -> Image {
-        let mut image = image.clone();
-        if matches!(self.what, What::Remove) {
-            image.remove(&self.file);
-        } else if let Some(bytes) = image.get_mut(&self.file) {
-            self.bend(bytes, random);
-        }
-        image
-    }
-
     fn bend(&self, bytes: &mut Vec<u8>, random: &mut Random) {
         let end = bytes.len().min(self.at + SECTOR);
         let sectors = (bytes.len() / SECTOR) as u64;

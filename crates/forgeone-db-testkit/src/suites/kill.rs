@@ -170,8 +170,10 @@ impl Case {
         let mode = if self.oracle.never_opened() { OpenMode::OpenOrCreate } else { mode };
         let store = RedbManager::open(options(&self.store).mode(mode));
         let store = store.map_err(|error| format!("the store does not open: {error:?}"))?;
-        *self.counts.entry("recovered files").or_default() +=
-            store.database().recoveries().len() as u64;
+        let recovered = store.database().recoveries();
+        *self.counts.entry("recovered files").or_default() += recovered.len() as u64;
+        *self.counts.entry("commits rolled back").or_default() +=
+            recovered.iter().map(|one| one.rolled_back_txns).sum::<u64>();
         if mode != OpenMode::Read {
             self.oracle.opened_by_parent();
         }

@@ -39,3 +39,11 @@ fn a_few_histories_are_explained() {
 fn a_store_under_every_load_at_once_stays_within_its_memory() {
     run(&["memory", "--case", "0"]);
 }
+
+/// A disk that fills up must not need a restart, nor cost what was acknowledged: twenty rounds on one of
+/// 2 MiB, to the last byte.
+#[test]
+fn a_disk_of_two_mib_fills_up_twenty_times_and_loses_nothing() {
+    let out = run(&["full-disk", "--case", "0"]);
+    assert!(out.contains("passed"), "{out}");
+}

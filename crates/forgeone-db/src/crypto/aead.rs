@@ -1,16 +1,19 @@
-//! AES-256-GCM in place with a detached tag, over aws-lc-rs.
+//! AES-256-GCM-SIV (RFC 8452) in place with a detached tag, over aws-lc-rs.
+//!
+//! Its key stream follows from what is sealed: where key and nonce repeat, as they do in two
+//! machines resumed from one snapshot, nobody learns more than which of two texts are the same.
 
 use super::piece::Tag;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
 
-/// An AES-256-GCM key. `LessSafeKey` because nonces are ours to choose: every key here is used for
+/// A key. `LessSafeKey` because nonces are ours to choose: every key here is used for
 /// one piece only, with a counter (see `piece`).
 pub(super) struct AeadKey(LessSafeKey);
 
 impl AeadKey {
     pub(super) fn new(key: &[u8; 32]) -> Result<Self> {
-        UnboundKey::new(&AES_256_GCM, key)
+        UnboundKey::new(&AES_256_GCM_SIV, key)
             .map(|key| Self(LessSafeKey::new(key)))
             .map_err(|_| Error::new(ErrorKind::Internal, "the cipher refused a key"))
     }
@@ -42,16 +45,12 @@ impl AeadKey {
         sealed: &[u8],
         tag: &Tag,
     ) -> Result<Vec<u8>> {
-        if mutant!("skip-the-tag") {
-            // The cipher is a key stream: sealing what is sealed opens it.
-            let mut plain = sealed.to_vec();
-            return self.seal(nonce, aad, &mut plain).map(|_| plain);
-        }
         let nonce = Nonce::assume_unique_for_key(nonce);
         let mut plain = vec![0; sealed.len()];
-        self.0
-            .open_separate_gather(nonce, Aad::from(aad), sealed, tag, &mut plain)
-            .map_err(|_| Error::new(ErrorKind::Corrupt, "sealed bytes are not authentic"))?;
-        Ok(plain)
+        match self.0.open_separate_gather(nonce, Aad::from(aad), sealed, tag, &mut plain) {
+            Ok(()) => Ok(plain),
+            Err(_) if mutant!("skip-the-tag") => Ok(plain),
+            Err(_) => Err(Error::new(ErrorKind::Corrupt, "sealed bytes are not authentic")),
+        }
     }
 }

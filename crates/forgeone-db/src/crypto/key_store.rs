@@ -72,11 +72,15 @@ impl KeyStore {
         named.unwrap_or_else(|| self.system_key())
     }
 
-    /// Whether a stored value says that it is sealed under a system key newer than any here.
+    /// Whether a stored value says that it is sealed under a system key newer than any here, and is
+    /// not shown to lie by the commitment to a key that is held.
     pub(crate) fn is_behind(&self, stored: &[u8]) -> bool {
-        let present = self.system_key().id();
-        PieceKey::named_key(stored)
-            .is_some_and(|id| id.0 > present.0 && self.system_key_of(id).is_err())
+        let keyring = self.keyring();
+        let named = PieceKey::named_key(stored);
+        named.is_some_and(|id| {
+            id.0 > keyring.system_key().id().0
+                && keyring.system_keys().all(|key| key.id() != id && !PieceKey::is_of(key, stored))
+        })
     }
 
     /// A fresh domain key; none in a store that is not encrypted.

@@ -2,9 +2,10 @@
 //!
 //! A piece's key, and a commitment to it, are derived from its domain's key over 32 random bytes
 //! that are stored with the piece (the committing construction of the AWS Encryption SDK suites
-//! 0x0478 and 0x0578, with HKDF-SHA256). So directory copies and resumed machine snapshots repeat
-//! no key, and the counter nonces of the units inside repeat no nonce. Without a key the same
-//! layout carries BLAKE3 checksums instead of tags.
+//! 0x0478 and 0x0578, with HKDF-SHA256). So copies of a directory repeat no key, and the counter
+//! nonces of the units inside repeat no nonce. Machines resumed from one snapshot may draw the same
+//! bytes: the cipher is one that bears it (see `aead`). Without a key the same layout carries BLAKE3
+//! checksums instead of tags.
 
 use super::aead::AeadKey;
 use super::kdf::expand;
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 
 const FORMAT_VERSION: u8 = 1; // on-disk
 const SUITE_CHECKSUM: u8 = 0; // on-disk
-const SUITE_AES_256_GCM: u8 = 1; // on-disk
+const SUITE_AES_256_GCM_SIV: u8 = 1; // on-disk
 const PIECE_KEY_INFO: &[u8] = b"forgeone-db piece key v1"; // on-disk
 const CHECKSUM_CONTEXT: &str = "forgeone-db unit checksum v1"; // on-disk
 const PREFIX_BYTES_PLAIN: usize = 16; // on-disk
@@ -28,7 +29,7 @@ const BINDING_BYTES: usize = 48; // on-disk
 pub(crate) const PREFIX_BYTES_MAX: usize = PREFIX_BYTES_SEALED;
 /// Bytes of a unit's tag or checksum.
 pub(crate) const TAG_BYTES: usize = 16;
-/// A unit's AES-GCM tag, or the first 16 bytes of its BLAKE3 checksum.
+/// A unit's AES-GCM-SIV tag, or the first 16 bytes of its BLAKE3 checksum.
 pub(crate) type Tag = [u8; TAG_BYTES];
 
 /// The number of a domain key. Stored in every piece.
@@ -164,7 +165,7 @@ impl PieceKey {
         let sealed = domain.secret.is_some();
         let bytes = if sealed { PREFIX_BYTES_SEALED } else { PREFIX_BYTES_PLAIN };
         let mut prefix = Vec::with_capacity(bytes);
-        let suite = if sealed { SUITE_AES_256_GCM } else { SUITE_CHECKSUM };
+        let suite = if sealed { SUITE_AES_256_GCM_SIV } else { SUITE_CHECKSUM };
         prefix.extend_from_slice(&[FORMAT_VERSION, suite]);
         prefix.extend_from_slice(&(piece_type as u16).to_be_bytes());
         prefix.extend_from_slice(&[0; 4]);
@@ -176,7 +177,7 @@ impl PieceKey {
                 if !mutant!("reuse-the-salt-of-a-piece") {
                     environment.fill_random(&mut salt)?;
                 }
-                let (cipher, commitment) = derive(secret, domain.id, piece_type, &salt)?;
+                let (cipher, commitment) = derive(secret, domain.id, piece_type as u16, &salt)?;
                 prefix.extend_from_slice(&salt);
                 prefix.extend_from_slice(&commitment);
                 Some(cipher)
@@ -190,10 +191,39 @@ impl PieceKey {
         &self.prefix
     }
 
+    /// Whether stored bytes begin as the prefix of a piece of this type does.
+    pub(crate) fn begins(stored: &[u8], piece_type: PieceType) -> bool {
+        let [high, low] = (piece_type as u16).to_be_bytes();
+        matches!(stored, [FORMAT_VERSION, SUITE_CHECKSUM | SUITE_AES_256_GCM_SIV, a, b, 0, 0, 0, 0, ..]
+            if (*a, *b) == (high, low))
+    }
+
+    /// Bytes of the prefix that begins like this.
+    pub(crate) fn prefix_bytes(stored: &[u8]) -> usize {
+        let is_plain = stored.get(1) == Some(&SUITE_CHECKSUM);
+        if is_plain { PREFIX_BYTES_PLAIN } else { PREFIX_BYTES_SEALED }
+    }
+
     /// The number of the domain key that a stored piece says it is sealed under; nothing of it is
     /// proved before the piece is opened.
     pub(crate) fn named_key(stored: &[u8]) -> Option<KeyId> {
         stored.get(8..)?.first_chunk().map(|id| KeyId(u64::from_be_bytes(*id)))
+    }
+
+    /// Whether a stored piece was begun under `domain`, whatever number of a key and version it says:
+    /// by its commitment, which only a holder of the key can make.
+    pub(crate) fn is_of(domain: &DomainKey, stored: &[u8]) -> bool {
+        let mut cursor = Cursor::new(stored);
+        let mut commits = || {
+            let secret = domain.secret.as_ref()?;
+            let [_, _, high, low] = cursor.array().ok()?;
+            let piece_type = u16::from_be_bytes([high, low]);
+            cursor.take(12).ok()?;
+            let (salt, stored): ([u8; 32], [u8; 32]) = (cursor.array().ok()?, cursor.array().ok()?);
+            let (_, commitment) = derive(secret, domain.id, piece_type, &salt).ok()?;
+            Some(bool::from(commitment.ct_eq(&stored)))
+        };
+        commits().unwrap_or(false)
     }
 
     /// Reads the prefix that `cursor` stands at and moves behind it.
@@ -210,6 +240,9 @@ impl PieceKey {
         let whole = cursor.clone();
         let version = cursor.u8()?;
         if version != FORMAT_VERSION && !mutant!("read-a-newer-format-all-the-same") {
+            if Self::is_of(domain, whole.clone().take(whole.remaining())?) {
+                return Err(not_authentic("a piece of this format names another one"));
+            }
             return Err(Error::new(
                 ErrorKind::UpgradeRequired,
                 "stored bytes are of another format version",
@@ -217,7 +250,7 @@ impl PieceKey {
             .with("version", version)
             .with("known", FORMAT_VERSION));
         }
-        let wanted = if domain.secret.is_some() { SUITE_AES_256_GCM } else { SUITE_CHECKSUM };
+        let wanted = if domain.secret.is_some() { SUITE_AES_256_GCM_SIV } else { SUITE_CHECKSUM };
         let suite = cursor.u8()?;
         let found_type = cursor.array().map(u16::from_be_bytes)?;
         let reserved = cursor.u32()?;
@@ -234,7 +267,7 @@ impl PieceKey {
             Some(secret) => {
                 let salt: [u8; 32] = cursor.array()?;
                 let stored: [u8; 32] = cursor.array()?;
-                let (cipher, commitment) = derive(secret, key_id, piece_type, &salt)?;
+                let (cipher, commitment) = derive(secret, key_id, piece_type as u16, &salt)?;
                 let fits = bool::from(commitment.ct_eq(&stored));
                 if !fits && !mutant!("skip-the-key-commitment") {
                     return Err(not_authentic("a piece does not fit its key"));
@@ -306,11 +339,11 @@ fn checksum(counter: u32, aad: &[u8], bytes: &[u8]) -> Tag {
 fn derive(
     secret: &[u8; 32],
     id: KeyId,
-    piece_type: PieceType,
+    piece_type: u16,
     salt: &[u8; 32],
 ) -> Result<(AeadKey, [u8; 32])> {
     let mut output = Zeroizing::new([0u8; 64]);
-    let info = [PIECE_KEY_INFO, &(piece_type as u16).to_be_bytes(), &id.0.to_be_bytes()];
+    let info = [PIECE_KEY_INFO, &piece_type.to_be_bytes(), &id.0.to_be_bytes()];
     expand(salt, secret, &info, &mut *output)?;
     let (key, commitment) = output.split_at(32);
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(key.try_into().expect("half of 64 is 32"));

@@ -4,7 +4,7 @@ use super::sidecar::{CLOSED_NAME, Sidecar};
 use crate::codec::corrupt;
 use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value};
 use crate::environment::Environment;
-use crate::log::{KeyringWatch, OLDER_KEYRING, Witness, from_cbor, to_cbor};
+use crate::log::{KeyringWatch, Witness, from_cbor, older_keyring, to_cbor};
 use crate::stream::Shard;
 use forgeone_db_engine::{Error, Result, mutant};
 use minicbor::{Decode, Encode};
@@ -37,7 +37,7 @@ pub(super) fn open_closed(stored: &[u8], keys: &KeyStore) -> Result<Vec<Witness>
     };
     open().map(|closed| closed.heads).map_err(|error| {
         if keys.is_behind(stored) {
-            return corrupt(OLDER_KEYRING).with("file", CLOSED_NAME);
+            return older_keyring().with("file", CLOSED_NAME);
         }
         error.with("file", CLOSED_NAME).with(
             "remedy",

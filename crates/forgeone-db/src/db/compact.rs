@@ -116,6 +116,7 @@ impl Database {
         let work = async move {
             shared.check_open()?;
             writer.shard().check()?;
+            shared.open_up_room().await?;
             writer.heal().await?;
             match seal(&writer, &shared).await {
                 // Without room for that, what is free in the file is given back all the same.

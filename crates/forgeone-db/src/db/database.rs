@@ -3,6 +3,7 @@
 use super::check::seal_closed;
 use super::key_work::{KeyProgress, KeyRotation, KeyWork, PendingKeyChange, Shredded};
 use super::open::{Core, open};
+use super::recovered::Recovered;
 use super::sidecar::CLOSED_NAME;
 use super::stats::{StoreStats, collect};
 use crate::crypto::{KdfParams, Key};
@@ -10,7 +11,6 @@ use crate::events::EventManager;
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions};
 use crate::pool::{off_thread, run_blocking};
-use crate::redb::Recovery;
 use crate::stream::{TopicKind, Writer, seal, tidy_up};
 use crate::system::SystemManager;
 use forgeone_db_engine::{Error, ErrorKind, Result};
@@ -118,9 +118,11 @@ impl Database {
         self.inner.core.settings.shard_count
     }
 
-    /// Files that had been left by a crash and were recovered while opening.
-    pub fn recoveries(&self) -> Vec<Recovery> {
-        self.inner.core.redb.as_ref().map_or_else(Vec::new, |redb| redb.recoveries())
+    /// Databases that a crash had left and that this handle has recovered, while opening and since, in
+    /// order; also in [`StoreStats::recovered`]. Another process that opened the store before may have
+    /// recovered what is not here.
+    pub fn recoveries(&self) -> Vec<Recovered> {
+        self.inner.core.recovered()
     }
 
     /// Seals all that is still in the tails into segments and indexes, whether or not it is due.

@@ -6,7 +6,7 @@ use super::create::put_both;
 use super::open::shards_of;
 use super::sidecar::{CLOSED_NAME, Sidecar};
 use crate::codec::corrupt;
-use crate::crypto::{CursorKey, KdfParams, Key, KeyStore, Keyring, PieceKey};
+use crate::crypto::{CursorKey, KdfParams, Key, KeyId, KeyStore, Keyring, PieceKey};
 use crate::environment::{Environment, Task};
 use crate::log::TopicIntro;
 use crate::pool::run_blocking;
@@ -17,6 +17,7 @@ use crate::stream::{
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use futures::lock::Mutex;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,9 @@ pub struct KeyProgress {
     pub runs_left: u64,
     /// Stored bytes of both.
     pub bytes_left: u64,
+    /// Damaged segments and index runs of it that cannot be sealed anew: they stay as they are, under
+    /// the keys that they have.
+    pub quarantined: u64,
 }
 
 /// A change of keys that is under way, or was cut short and waits to be finished.
@@ -184,6 +188,8 @@ impl KeyWork {
     pub(super) async fn shred(&self, kind: TopicKind, name: &str) -> Result<Shredded> {
         self.require_encryption(ErrorKind::Unsupported)?;
         let _busy = self.busy.lock().await;
+        // It gives room back in the end, and needs some before.
+        self.shared.open_up_room().await?;
         // Not a replacement of data keys: damage that keeps it from ending must not keep this one.
         self.finish_destroying().await?;
         let at = self.environment().now();
@@ -286,17 +292,25 @@ impl KeyWork {
         self.tell_shards().await?;
         for writer in self.writers() {
             seal(writer, &self.shared).await?;
-            while self.rewrite(writer, boundary, progress).await? != Remaining::default() {
+            while !self.rewrite(writer, boundary, progress).await?.is_nothing() {
                 self.shared.check_open()?;
             }
         }
         self.renew_closed(boundary).await?;
-        self.directory.trim_keys(boundary).await?;
+        let kept = self.quarantined_keys();
+        self.directory.trim_keys(boundary, &kept).await?;
         self.tell_shards().await?;
-        if self.keys.keyring().system_keys().count() > 1 {
-            self.put(self.keys.keyring().forget_former_system(self.environment())?).await?;
+        if self.keys.keyring().has_former_system(&kept) {
+            let next = self.keys.keyring().forget_former_system(&kept, self.environment())?;
+            self.put(next).await?;
         }
         self.directory.end_rekey().await
+    }
+
+    /// The keys of what is damaged and was set aside: without them nobody could ever look at it.
+    fn quarantined_keys(&self) -> HashSet<KeyId> {
+        let manifests = self.writers().map(|writer| Arc::clone(&writer.shard().state().manifest));
+        manifests.flat_map(|manifest| manifest.quarantined_keys().collect::<Vec<_>>()).collect()
     }
 
     fn writers(&self) -> impl Iterator<Item = &Arc<Writer>> {
@@ -315,6 +329,7 @@ impl KeyWork {
             segments_left: remaining.segments,
             runs_left: remaining.runs,
             bytes_left: remaining.bytes,
+            quarantined: remaining.quarantined,
         });
         Ok(remaining)
     }
@@ -408,8 +423,10 @@ impl KeyWork {
             ));
         }
         if let Err(error) = put_both(&self.sidecar, &next).await {
-            // Another keyring of the same number must never be written.
-            self.failed.store(true, Ordering::Release);
+            if error.outcome() == Outcome::Unknown {
+                // Another keyring of the same number must never be written.
+                self.failed.store(true, Ordering::Release);
+            }
             return Err(error);
         }
         self.keys.adopt(next);

@@ -5,6 +5,7 @@ use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyrin
 use super::fence::fence;
 use super::key_work::{KeyWork, PendingKeyChange};
 use super::memory::MemorySplit;
+use super::recovered::Found;
 use super::sidecar::Sidecar;
 use super::stack::{Stack, build_engine};
 use crate::codec::corrupt;
@@ -12,13 +13,13 @@ use crate::crypto::{CursorKey, KeyStore, Keyring, Lineage, Phase};
 use crate::environment::Task;
 use crate::events::EventManager;
 use crate::log::{
-    CommitLog, KeyringWatch, Loaded, LogContext, OLDER_KEYRING, Tables, TopicTable, Witness,
+    CommitLog, KeyringWatch, Loaded, LogContext, Tables, TopicTable, Witness, is_older_keyring,
 };
 use crate::logs::LogManager;
 use crate::options::{OpenMode, StoreOptions, StorePlace};
 use crate::redb::{DirectoryState, RedbEngine, StoreDirectory, StoreLock, SystemTimer};
 use crate::stream::{
-    Caches, Directory, IdKey, Layout, PlaceIds, Reopen, SealLimits, Settings, Shard, Shared,
+    Caches, Directory, IdKey, Layout, Medium, PlaceIds, SealLimits, Settings, Shard, Shared,
     StateStore, Streams, Tokens, TopicKind, Writer, follow, read_settings, run_sealer, seal_due,
     write_settings,
 };
@@ -44,6 +45,8 @@ pub(super) struct Core {
     pub(super) directory: Arc<Directory>,
     /// The change of keys that opening found unfinished.
     pub(super) found_key_change: Option<PendingKeyChange>,
+    /// How far the databases had come when it was opened.
+    pub(super) found: Found,
     pub(super) engine: Arc<dyn Engine>,
     /// Where the engine is redb.
     pub(super) redb: Option<Arc<RedbEngine>>,
@@ -101,8 +104,8 @@ pub(super) async fn prepare(options: &StoreOptions) -> Result<Opening<'_>> {
     };
     let stack = build_engine(options, &memory, ground.lock, ground.directory)?;
     let keys = Arc::new(KeyStore::new(ground.keyring, Arc::clone(&options.environment)));
-    let Stack { engine, redb, reopen } = stack;
-    Ok(Opening { options, memory, sidecar: ground.sidecar, keys, engine, redb, reopen })
+    let Stack { engine, redb, medium } = stack;
+    Ok(Opening { options, memory, sidecar: ground.sidecar, keys, engine, redb, medium })
 }
 
 fn check_options(options: &StoreOptions) -> Result<()> {
@@ -187,7 +190,7 @@ pub(super) struct Opening<'a> {
     keys: Arc<KeyStore>,
     pub(super) engine: Arc<dyn Engine>,
     pub(super) redb: Option<Arc<RedbEngine>>,
-    reopen: Option<Arc<dyn Reopen>>,
+    medium: Option<Arc<dyn Medium>>,
 }
 
 /// A database that was opened, and what its log had.
@@ -230,10 +233,14 @@ impl Opening<'_> {
 
     fn shared(&self, settings: &Settings, lineage: Lineage) -> Arc<Shared> {
         Arc::new(Shared::new(
-            (Arc::clone(&self.engine), self.reopen.clone()),
+            (Arc::clone(&self.engine), self.medium.clone()),
             Arc::clone(&self.options.environment),
             PlaceIds::new(settings.id_key.clone(), lineage.epoch),
-            (self.options.max_size_bytes.unwrap_or(settings.max_size_bytes), self.memory.limits),
+            (
+                self.options.max_size_bytes.unwrap_or(settings.max_size_bytes),
+                self.options.reserve_bytes,
+            ),
+            self.memory.limits,
             self.options.mode == OpenMode::Read,
         ))
     }
@@ -277,8 +284,10 @@ impl Opening<'_> {
             opened.push((shard, loaded.flatten()));
         }
         let shards: Vec<Arc<Shard>> = opened.iter().map(|(shard, _)| Arc::clone(shard)).collect();
-        let witnessed = Witnessed::collect(&shards, &self.closed_if_readable().await?);
+        let closed = self.closed_if_readable().await?;
+        let witnessed = Witnessed::collect(&shards, &closed);
         isolate_behind(&shards, &witnessed.against(&shards))?;
+        let found = Found::new(&shards, &closed);
 
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         self.make_writers(opened, &shared, started).await?;
@@ -296,7 +305,7 @@ impl Opening<'_> {
             seal_due(&writers, &shared);
             write_settings(writer, &settings).await?;
         }
-        self.finish((shards, writers), shared, settings).await
+        self.finish((shards, writers), shared, settings, found).await
     }
 
     /// Writes the first commit of a new store and completes its keyring.
@@ -407,8 +416,9 @@ impl Opening<'_> {
             shards.push(shard);
         }
         self.check_moving_witnesses(&shards).await?;
+        let found = Found::new(&shards, &self.closed_if_readable().await?);
         let shared = self.shared(&settings, self.keys.keyring().lineage());
-        self.finish((shards, Vec::new()), shared, settings).await
+        self.finish((shards, Vec::new()), shared, settings, found).await
     }
 
     /// Looks for databases that are behind what others have seen, beside a writer: one that was read
@@ -436,6 +446,7 @@ impl Opening<'_> {
         (mut shards, writers): (Vec<Arc<Shard>>, Vec<Arc<Writer>>),
         shared: Arc<Shared>,
         settings: Settings,
+        found: Found,
     ) -> Result<Core> {
         let system = shards.remove(0);
         let directory = Arc::new(Directory::new(
@@ -478,6 +489,7 @@ impl Opening<'_> {
             key_work,
             directory,
             found_key_change,
+            found,
             engine: self.engine,
             redb: self.redb,
             shared,
@@ -535,10 +547,6 @@ fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
         }
         loaded => loaded.map(Some),
     }
-}
-
-fn is_older_keyring(error: &Error) -> bool {
-    error.message().ends_with(OLDER_KEYRING)
 }
 
 pub(super) const SYSTEM_DATABASE: &str = "system"; // on-disk

@@ -6,7 +6,7 @@ use crate::integrity::CheckPages;
 use crate::options::{StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
 use crate::redb::{RedbEngine, RedbOptions, StoreDirectory, StoreLock};
-use crate::stream::{Reopen, TopicKind};
+use crate::stream::{Medium, TopicKind};
 use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, PoisonedEngine, Result};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use std::time::Duration;
 
 /// Bytes of the largest value that the log writes: one request with what sealing adds.
 const VALUE_BYTES_NEEDED: u64 = 48 << 20;
-/// Free space without which a store is not opened for writing.
+/// Free space with which a store is opened for writing without a thought of the reserve.
 const OPEN_ROOM_BYTES: u64 = 1 << 20;
+/// Free space that opening for writing may take up for each database: a commit that copies on write,
+/// and what a recovery writes.
+const OPEN_DATABASE_BYTES: u64 = 32 << 10;
 /// How long a reader waits for a recovery by another process.
 const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 
@@ -23,21 +26,34 @@ const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 pub(super) struct Stack {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) redb: Option<Arc<RedbEngine>>,
-    pub(super) reopen: Option<Arc<dyn Reopen>>,
+    pub(super) medium: Option<Arc<dyn Medium>>,
 }
 
-/// Opens a database of redb anew, and has the engine above it trust that.
+/// The files of redb. Where one is opened anew, the engine above trusts that.
 #[derive(Debug)]
-struct ReopenRedb {
+struct RedbMedium {
     poisoned: Arc<PoisonedEngine<Arc<dyn Engine>>>,
     redb: Arc<RedbEngine>,
 }
 
-impl Reopen for ReopenRedb {
+impl Medium for RedbMedium {
     fn reopen(&self, database: &DatabaseName) -> Result<()> {
         self.redb.reopen(database)?;
         self.poisoned.heal(database);
         Ok(())
+    }
+
+    fn reserve_bytes(&self) -> u64 {
+        self.redb.reserve_bytes()
+    }
+
+    fn keep_reserve(&self, bytes: u64) {
+        // Without it there is as little as there would be without a reserve.
+        drop(self.redb.keep_reserve(bytes));
+    }
+
+    fn free_reserve(&self) -> u64 {
+        self.redb.free_reserve()
     }
 }
 
@@ -97,19 +113,25 @@ pub(super) fn build_engine(
             .with("value_bytes_max", capability.value_bytes_max)
             .with("needed", VALUE_BYTES_NEEDED));
     }
-    let reopen = redb.as_ref().map(|redb| {
-        let reopen = ReopenRedb { poisoned: Arc::clone(&poisoned), redb: Arc::clone(redb) };
-        Arc::new(reopen) as Arc<dyn Reopen>
+    let medium = redb.as_ref().map(|redb| {
+        let medium = RedbMedium { poisoned: Arc::clone(&poisoned), redb: Arc::clone(redb) };
+        Arc::new(medium) as Arc<dyn Medium>
     });
     let engine = Arc::new(PooledEngine::new(poisoned, environment, options.read_threads));
-    Ok(Stack { engine, redb, reopen })
+    Ok(Stack { engine, redb, medium })
 }
 
-/// Opening for writing writes, and a file left half written needs room to be read again. So it is
-/// not even begun on a full disk.
+/// Opening for writing writes, and a file left half written needs room to be read again. So on a full
+/// disk the reserve is given back first, and where that is not enough, opening is not even begun.
 fn check_room_to_open(directory: &StoreDirectory) -> Result<()> {
+    if directory.available_bytes()? >= OPEN_ROOM_BYTES {
+        return Ok(());
+    }
+    directory.free_reserve();
+    let databases = directory.databases()?.len() as u64;
+    let needed = OPEN_ROOM_BYTES.min(OPEN_DATABASE_BYTES.saturating_mul(databases.max(1)));
     let available = directory.available_bytes()?;
-    if available >= OPEN_ROOM_BYTES {
+    if available >= needed {
         return Ok(());
     }
     Err(Error::new(
@@ -117,5 +139,5 @@ fn check_room_to_open(directory: &StoreDirectory) -> Result<()> {
         "the disk is full; free space, then open the store for writing",
     )
     .with("available_bytes", available)
-    .with("needed", OPEN_ROOM_BYTES))
+    .with("needed", needed))
 }

@@ -2,6 +2,7 @@
 
 use super::key_work::PendingKeyChange;
 use super::open::Core;
+use super::recovered::Recovered;
 use crate::stream::Shard;
 use forgeone_db_engine::Result;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ pub struct StoreStats {
     pub databases: Vec<DatabaseStats>,
     /// Bytes allocated to all databases, free space inside them included.
     pub allocated_bytes: u64,
+    /// Bytes set aside for a full disk, beside those; see
+    /// [`StoreOptions::reserve_bytes`](crate::StoreOptions::reserve_bytes).
+    #[serde(default)]
+    pub reserve_bytes: u64,
     /// Bytes that the medium below can still give, where that is known.
     pub available_bytes: Option<u64>,
     /// Bytes the store may occupy; 0 for no limit.
@@ -28,6 +33,13 @@ pub struct StoreStats {
     /// Topics that live in them, and can be neither read nor written.
     #[serde(default)]
     pub quarantined_topics: u64,
+    /// What this handle has recovered after a crash.
+    #[serde(default)]
+    pub recovered: Vec<Recovered>,
+    /// Pieces that a sealing which was cut off had left, and that this handle has removed since. They
+    /// are looked for by the first sealing of each database.
+    #[serde(default)]
+    pub orphans_removed: u64,
 }
 
 /// Sizes and counts of one database.
@@ -57,6 +69,10 @@ pub struct DatabaseStats {
     pub run_bytes: u64,
     /// Entries in them.
     pub run_entries: u64,
+    /// Damaged segments and index runs that a change of data keys could not seal anew, and whose old
+    /// keys are kept therefore.
+    #[serde(default)]
+    pub quarantined: u64,
     /// Why the database is out of use, if it is; the other numbers say nothing then, but for the
     /// allocated bytes.
     #[serde(default)]
@@ -83,10 +99,13 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
     }
     Ok(StoreStats {
         allocated_bytes: databases.iter().map(|database| database.allocated_bytes).sum(),
+        reserve_bytes: core.redb.as_ref().map_or(0, |redb| redb.reserve_bytes()),
         available_bytes,
         max_size_bytes: core.shared.quota_bytes(),
         encrypted: core.keys.keyring().is_encrypted(),
         key_change: core.pending_key_change().await?,
+        recovered: core.recovered(),
+        orphans_removed: core.shared.orphans_removed(),
         databases,
         quarantined_databases,
         quarantined_topics,
@@ -109,6 +128,7 @@ fn of(shard: &Shard, allocated_bytes: u64) -> DatabaseStats {
         runs: manifest.runs.len() as u64,
         run_bytes: manifest.runs.iter().map(|run| run.piece.bytes()).sum(),
         run_entries: manifest.runs.iter().map(|run| run.entries).sum(),
+        quarantined: manifest.quarantined_keys().count() as u64,
         damage: shard.check().err().map(|error| error.to_string()),
     }
 }

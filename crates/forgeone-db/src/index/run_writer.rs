@@ -33,6 +33,10 @@ pub(crate) struct RunRef {
     /// The number of the system key that it is sealed under.
     #[n(5)]
     pub(crate) key: u64,
+    /// The boundary of the newest change of data keys that could not read it. It stays as it is, and
+    /// so does its key.
+    #[n(6)]
+    pub(crate) quarantined: Option<u64>,
 }
 
 /// Writes one run. It holds a page, the hashes of one filter and the directory, whatever the size
@@ -127,6 +131,7 @@ impl<'a> RunWriter<'a> {
             first_key: self.first_key,
             last_key: self.last_key,
             key: self.key,
+            quarantined: None,
         })
     }
 

@@ -13,7 +13,7 @@ use forgeone_db_engine::{
     ErrorKind, KeyRange, Outcome, Projection, Read, Result, TableName, mutant,
 };
 use futures::lock::Mutex;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 const HEAD_KEY: &[u8] = &[0]; // on-disk
@@ -22,8 +22,27 @@ const TAIL_PAGE_BYTES: u64 = 4 << 20;
 /// How often a head that moves on is read again because its key is not known.
 const HEAD_TRIES: u32 = 64;
 
-/// The message of the error for data that a newer keyring than the present one has seen.
-pub(crate) const OLDER_KEYRING: &str = "the keyring is older than the data; restore both";
+/// What is behind an error about data that a newer keyring than the present one has seen.
+#[derive(Debug)]
+struct OlderKeyring;
+
+impl fmt::Display for OlderKeyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the keyring is older than the data; restore both")
+    }
+}
+
+impl std::error::Error for OlderKeyring {}
+
+/// The error for data that a newer keyring than the present one has seen.
+pub(crate) fn older_keyring() -> Error {
+    corrupt("it was written under a newer keyring").with_source(OlderKeyring)
+}
+
+/// Whether `error` is [`older_keyring`].
+pub(crate) fn is_older_keyring(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<OlderKeyring>)
+}
 
 /// The tables that every database has.
 #[derive(Debug, Clone)]
@@ -147,7 +166,7 @@ impl LogContext {
             self.refresh_keys().await?;
         }
         if head.keyring > self.keys.number() && !mutant!("accept-an-older-keyring") {
-            return Err(self.locate(corrupt(OLDER_KEYRING)));
+            return Err(self.locate(older_keyring()));
         }
         Ok(Some((head, stored)))
     }
@@ -173,7 +192,7 @@ impl LogContext {
     fn open_head(&self, stored: &[u8]) -> Result<Head> {
         let opened = Head::open(&self.keys, self.lineage, self.database.as_str(), stored);
         if opened.is_err() && self.keys.is_behind(stored) {
-            return Err(corrupt(OLDER_KEYRING));
+            return Err(older_keyring());
         }
         opened
     }

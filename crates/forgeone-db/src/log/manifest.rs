@@ -3,7 +3,7 @@
 use super::block::{Hash, TopicIntro, Witness};
 use super::{from_cbor, to_cbor};
 use crate::codec::corrupt;
-use crate::crypto::{KeyStore, Lineage, PieceType, Place, open_value, seal_value};
+use crate::crypto::{KeyId, KeyStore, Lineage, PieceType, Place, open_value, seal_value};
 use crate::environment::{Environment, Timestamp};
 use crate::index::RunRef;
 use crate::piece::PieceRef;
@@ -35,11 +35,26 @@ pub(crate) struct SegmentRef {
     /// The smallest time of its records that are not late; none if all are late.
     #[n(8)]
     pub(crate) on_time_min: Option<(i64, u32)>,
+    /// The boundary of the newest change of data keys that could not read it. It stays as it is, and
+    /// so does its key.
+    #[n(9)]
+    pub(crate) quarantined: Option<u64>,
+}
+
+/// Whether what lies under `key` is to be sealed anew by a change of the keys below `boundary`. What
+/// that change could not read was set aside, and the next one tries it again.
+pub(crate) fn is_older(key: u64, quarantined: Option<u64>, boundary: u64) -> bool {
+    key < boundary && quarantined.is_none_or(|set_aside| set_aside < boundary)
 }
 
 impl SegmentRef {
     pub(crate) fn time_max(&self) -> Timestamp {
         Timestamp { seconds: self.seconds_max, nanos: self.nanos_max }
+    }
+
+    /// Whether a change of the keys below `boundary` has still to seal it anew.
+    pub(crate) fn is_older(&self, boundary: u64) -> bool {
+        is_older(self.key, self.quarantined, boundary)
     }
 
     /// Bytes it occupies in its piece.
@@ -172,6 +187,13 @@ impl Manifest {
         }
         manifest.check()?;
         Ok(manifest)
+    }
+
+    /// The keys of what changes of data keys have set aside, which must be kept for it.
+    pub(crate) fn quarantined_keys(&self) -> impl Iterator<Item = KeyId> {
+        let segments = self.segments.iter().map(|segment| (segment.quarantined, segment.key));
+        let runs = self.runs.iter().map(|run| (run.quarantined, run.key));
+        segments.chain(runs).filter_map(|(set_aside, key)| set_aside.map(|_| KeyId(key)))
     }
 
     /// Segments of each subject must follow each other without gap, from its floor on.

@@ -16,10 +16,11 @@ pub(crate) use block::{
     Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness, WrappedKeys,
 };
 pub(crate) use commit_log::{
-    BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, OLDER_KEYRING, Tables,
+    BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, Tables, is_older_keyring,
+    older_keyring,
 };
 pub(crate) use head::Head;
-pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef};
+pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef, is_older};
 pub(crate) use topic_table::{TOPIC_ID_MIN, TopicTable};
 
 use crate::codec::corrupt;

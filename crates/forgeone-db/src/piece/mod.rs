@@ -13,10 +13,12 @@
 mod cache;
 mod chunks;
 mod reader;
+mod remains;
 mod writer;
 
 pub(crate) use cache::{Cache, CacheKey, UnitCache};
 pub(crate) use reader::{Member, PieceReader};
+pub(crate) use remains::Trace;
 pub(crate) use writer::{MemberWriter, PendingParts, PieceWriter};
 
 use crate::crypto::{PREFIX_BYTES_MAX, TAG_BYTES, Tag};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Opens the members of one table.
 #[derive(Debug, Clone)]
-pub(crate) struct PieceReader(PieceTable);
+pub(crate) struct PieceReader(pub(super) PieceTable);
 
 impl PieceReader {
     pub(crate) fn new(engine: Arc<dyn Engine>, database: DatabaseName, table: TableName) -> Self {
@@ -44,7 +44,7 @@ impl PieceReader {
     ) -> Result<Member> {
         let table = self.0.clone();
         let record = directory_record(&table, named).await?;
-        let (key, directory) = open_directory(&record, named, domain, piece_type, binding)
+        let (key, directory) = open_directory(&record, named.hash, domain, piece_type, binding)
             .map_err(|error| table.locate(error, named.piece))?;
         Ok(Member { table, named: named.clone(), key, directory })
     }
@@ -61,14 +61,14 @@ async fn directory_record(table: &PieceTable, named: &PieceRef) -> Result<Bytes>
     read_bytes(table, named.piece, start, named.directory_bytes.into()).await
 }
 
-fn open_directory(
+pub(super) fn open_directory(
     record: &[u8],
-    named: &PieceRef,
+    hash: [u8; 32],
     domain: &DomainKey,
     piece_type: PieceType,
     binding: &Binding,
 ) -> Result<(PieceKey, Vec<u8>)> {
-    if *blake3::hash(record).as_bytes() != named.hash {
+    if *blake3::hash(record).as_bytes() != hash {
         return Err(corrupt("a directory is not the one that was named"));
     }
     let mut cursor = Cursor::new(record);
@@ -193,7 +193,12 @@ impl fmt::Debug for Member {
 
 /// Reads `len` bytes of a piece from `start` on. Memory grows with what the engine returns, not
 /// with what is asked for.
-async fn read_bytes(table: &PieceTable, piece: u64, start: u64, len: u64) -> Result<Bytes> {
+pub(super) async fn read_bytes(
+    table: &PieceTable,
+    piece: u64,
+    start: u64,
+    len: u64,
+) -> Result<Bytes> {
     let damaged = |what: &str, part: u64| table.locate(corrupt(what), piece).with("part", part);
     let part_bytes = PART_BYTES as u64;
     let Some(last_byte) = len.checked_sub(1) else { return Ok(Bytes::new()) };
@@ -231,7 +236,7 @@ async fn read_bytes(table: &PieceTable, piece: u64, start: u64, len: u64) -> Res
 }
 
 /// A part of which `first` is the first chunk, or all.
-fn with_chunks(first: Bytes, chunks: impl Iterator<Item = Option<Bytes>>) -> Bytes {
+pub(super) fn with_chunks(first: Bytes, chunks: impl Iterator<Item = Option<Bytes>>) -> Bytes {
     let mut chunks = chunks.map_while(|chunk| chunk).peekable();
     if chunks.peek().is_none() {
         return first;
@@ -247,7 +252,7 @@ fn within_part(offset: u64) -> usize {
 }
 
 /// Parts that follow one another, the last with its chunks; absent chunks are none.
-async fn get_parts(
+pub(super) async fn get_parts(
     table: &PieceTable,
     piece: u64,
     first: u64,

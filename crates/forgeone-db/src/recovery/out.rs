@@ -124,7 +124,7 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// A topic of which nobody knows what there was.
+    /// A topic of which nobody knows whether there was more than what was found.
     pub(super) fn lose_rest(&mut self, kind: u8, name: &str, what: &str) {
         if let Some(topic) = self.named(kind, name) {
             topic.lose(topic.next, None, what);
@@ -149,16 +149,6 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// As [`lose_rest`](Self::lose_rest), if nothing was found of it.
-    pub(super) fn lose_unseen(&mut self, kind: u8, name: &str, what: &str) {
-        if let Some(topic) = self.named(kind, name)
-            && topic.kept.is_empty()
-            && topic.lost.is_empty()
-        {
-            topic.lose(topic.next, None, what);
-        }
-    }
-
     /// Notes records that cannot be read.
     pub(super) fn lose(
         &mut self,
@@ -169,8 +159,8 @@ impl<'a> Out<'a> {
     ) -> Result<()> {
         let what = error.to_string();
         if subject < TOPIC_ID_MIN {
-            self.state_lost = true;
-            self.state_next = to + 1;
+            self.state_lost |= to >= self.state_next;
+            self.state_next = self.state_next.max(to + 1);
             self.damage(source.context.database.as_str(), error);
         } else if let Some(topic) = self.topic(source, subject) {
             topic.skip_to(from);
@@ -192,8 +182,10 @@ impl<'a> Out<'a> {
         let last = batch.last();
         if subject < TOPIC_ID_MIN {
             self.state_lost |= batch.first > self.state_next;
-            self.state_next = last + 1;
-            self.state.extend(batch.records.into_iter().map(|record| record.payload));
+            let numbered = (batch.first..).zip(batch.records);
+            let new = numbered.filter(|(sequence, _)| *sequence >= self.state_next);
+            self.state.extend(new.map(|(_, record)| record.payload));
+            self.state_next = self.state_next.max(last + 1);
             return Ok(());
         }
         let Some(topic) = self.topic(source, subject) else {

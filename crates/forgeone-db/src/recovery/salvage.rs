@@ -119,9 +119,9 @@ impl Seen {
             }
         }
         for database in &self.headless {
-            // What was sealed of them cannot be found any more; what the log has was told by number.
+            // What was found is authentic; what else there was, nothing says any more.
             for (kind, name) in topics_of(database, known) {
-                out.lose_unseen(kind, name, "its database's manifest is lost");
+                out.lose_rest(kind, name, "its database's manifest is lost: there may be more");
             }
         }
     }

@@ -4,9 +4,10 @@ use super::out::Out;
 use crate::index::{Index, IndexContext, Run};
 use crate::integrity::contained;
 use crate::log::{Block, Hash, LogContext, Manifest, SegmentRef, TopicIntro, Witness};
-use crate::piece::{Cache, PieceReader};
+use crate::piece::{Cache, PieceReader, list_pieces};
 use crate::stream::{Layout, RecordBatch, Segment, SegmentCache, Shard, decode_section};
 use forgeone_db_engine::{Error, Result};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// A database as far as it can be read.
@@ -86,11 +87,33 @@ impl Source {
     }
 
     pub(super) async fn read_segments(&self, out: &mut Out<'_>) -> Result<()> {
-        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let Some(manifest) = &self.manifest else { return self.read_remains(out).await };
         for floor in &manifest.floors {
             out.begin_at(self, floor.subject, floor.first);
         }
         for reference in &manifest.segments {
+            self.read_segment(reference, out).await?;
+        }
+        Ok(())
+    }
+
+    /// Without a manifest: every segment that is authentic. Where several have the same records, the
+    /// first of them that reaches furthest counts.
+    async fn read_remains(&self, out: &mut Out<'_>) -> Result<()> {
+        let context = &self.context;
+        let pieces = list_pieces(&*context.engine, &context.database, &self.layout.segments);
+        let mut found: Vec<SegmentRef> = Vec::new();
+        for piece in contained(pieces.await)?.unwrap_or_default() {
+            let keys = (&*context.topics, context.lineage);
+            match contained(Segment::find_all(&self.reader(), keys, piece).await)? {
+                Ok(segments) => found.extend(segments),
+                Err(error) => out.damage(context.database.as_str(), &error),
+            }
+        }
+        found.sort_unstable_by_key(|one| {
+            (one.subject, one.first, Reverse(one.last), Reverse(one.piece.piece))
+        });
+        for reference in &found {
             self.read_segment(reference, out).await?;
         }
         Ok(())
@@ -129,13 +152,16 @@ impl Source {
     }
 
     async fn open(&self, reference: &SegmentRef) -> Result<Arc<Segment>> {
-        let reader = PieceReader::new(
+        let keys = (&*self.context.topics, self.context.lineage);
+        Segment::open(&self.cache, &self.reader(), keys, reference).await
+    }
+
+    fn reader(&self) -> PieceReader {
+        PieceReader::new(
             Arc::clone(&self.context.engine),
             self.context.database.clone(),
             self.layout.segments.clone(),
-        );
-        let keys = (&*self.context.topics, self.context.lineage);
-        Segment::open(&self.cache, &reader, keys, reference).await
+        )
     }
 
     pub(super) async fn read_blocks(&mut self, out: &mut Out<'_>) -> Result<()> {

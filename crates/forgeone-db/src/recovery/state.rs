@@ -3,11 +3,11 @@
 use super::out::Out;
 use super::source::Source;
 use crate::integrity::contained;
-use crate::log::TopicIntro;
+use crate::log::{TopicIntro, from_cbor};
 use crate::stream::{
-    COUNTER_ID_KEY, Change, DirectoryEntry, FAMILY_COUNTERS, FAMILY_METADATA,
+    COUNTER_ID_KEY, COUNTER_SHRED, Change, DirectoryEntry, FAMILY_COUNTERS, FAMILY_METADATA,
     FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, FAMILY_TOPIC_NAMES, IdKey,
-    TopicKind, decode_changes, parse_entry,
+    Shredding, TopicKind, decode_changes, parse_entry,
 };
 use forgeone_db_engine::{Direction, KeyRange, Result};
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ const TOGETHER: usize = 256;
 pub(super) struct Known {
     /// Topics by their keys in the directory.
     topics: BTreeMap<Vec<u8>, DirectoryEntry>,
+    /// The topic that was being shredded.
+    shredding: Option<Shredding>,
     pub(super) id_key: Option<IdKey>,
 }
 
@@ -33,13 +35,20 @@ impl Known {
         self.topics.values()
     }
 
-    /// The topics of one database as it names them.
+    /// The topics of one database as it names them. Of one that was being shredded, without the keys
+    /// that are to be destroyed.
     pub(super) fn intros(&self, database: &str) -> Vec<TopicIntro> {
+        let is_shredded =
+            |id| self.shredding.as_ref().is_some_and(|shredding| shredding.topic == id);
         let intro = |entry: &DirectoryEntry| TopicIntro {
             id: entry.id,
             kind: entry.kind,
             name: entry.name.clone(),
-            wrapped_keys: entry.wrapped_keys.clone(),
+            // The newest first.
+            wrapped_keys: match entry.wrapped_keys.first() {
+                Some(newest) if is_shredded(entry.id) => vec![newest.clone()],
+                _ => entry.wrapped_keys.clone(),
+            },
         };
         self.topics.values().filter(|entry| is_home(entry, database)).map(intro).collect()
     }
@@ -53,6 +62,9 @@ impl Known {
             }
             (FAMILY_COUNTERS, Some(value)) if key == COUNTER_ID_KEY => {
                 self.id_key = <[u8; 32]>::try_from(value).ok().map(IdKey::from_bytes);
+            }
+            (FAMILY_COUNTERS, noted) if key == COUNTER_SHRED => {
+                self.shredding = noted.and_then(|noted| from_cbor(noted).ok());
             }
             _ => {}
         }
@@ -71,7 +83,7 @@ pub(super) async fn read_state(source: &mut Source, out: &mut Out<'_>) -> Result
     source.read_segments(out).await?;
     let sealed = std::mem::take(&mut out.state);
     let mut indexed = Vec::new();
-    if out.state_lost {
+    if out.state_lost && source.manifest.is_some() {
         indexed = take_indexes(source, out, &mut known).await?;
     }
     let wanted = |family: u64| SAVED.contains(&family) && !indexed.contains(&family);
@@ -82,6 +94,8 @@ pub(super) async fn read_state(source: &mut Source, out: &mut Out<'_>) -> Result
     source.read_blocks(out).await?;
     let tail = std::mem::take(&mut out.state);
     replay(&tail, |family| SAVED.contains(&family), out, &mut known).await?;
+    // Without it nothing says whether all of it was found.
+    out.state_lost |= source.manifest.is_none();
     out.report.state_is_whole = !out.state_lost;
     Ok(known)
 }

@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, DiskAccess, DiskFile, DiskLock, SystemDisk};
 use super::failure::from_io;
+use super::reserve::RESERVE_FILE;
 use super::timer::Timer;
 use bytes::Bytes;
 use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
@@ -203,7 +204,7 @@ impl StoreDirectory {
         Ok(Some(content.into()))
     }
 
-    /// Replaces a small file, or creates it, with mode 0600. Whoever reads it, also after a
+    /// Replaces a small file, or creates it, with mode 0600; the reserve is given back if it must be. Whoever reads it, also after a
     /// crash, finds the old content whole or the new content whole. What an interrupted call left
     /// behind is ignored and replaced.
     ///
@@ -223,21 +224,26 @@ impl StoreDirectory {
         let temporary = temporary(&path);
         let failed =
             |error| from_io(error, "a file of the store cannot be written").with("file", name);
-        let written = self.create_fresh(&temporary).and_then(|file| {
+        self.with_reserve(|| self.write_fresh(&temporary, content).map_err(failed))?;
+        self.disk
+            .rename(&temporary, &path)
+            .map_err(|error| failed(error).with_outcome(Outcome::Unknown))?;
+        self.sync().map_err(|error| error.with("file", name).with_outcome(Outcome::Unknown))
+    }
+
+    /// Writes a file that nobody has looked at yet; of a failed one nothing is left.
+    fn write_fresh(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let written = self.create_fresh(path).and_then(|file| {
             file.write(0, content)?;
             if mutant!("skip-the-sync-of-a-small-file") {
                 return Ok(());
             }
             file.sync_data()
         });
-        if let Err(error) = written {
-            drop(self.disk.remove(&temporary));
-            return Err(failed(error));
+        if written.is_err() {
+            drop(self.disk.remove(path));
         }
-        self.disk
-            .rename(&temporary, &path)
-            .map_err(|error| failed(error).with_outcome(Outcome::Unknown))?;
-        self.sync().map_err(|error| error.with("file", name).with_outcome(Outcome::Unknown))
+        written
     }
 
     /// Removes a small file; nothing happens if there is none.
@@ -326,6 +332,7 @@ impl StoreDirectory {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.')
         };
         let reserved = name == LOCK_FILE
+            || name == RESERVE_FILE
             || name.starts_with('.')
             || [DATABASE_SUFFIX, TEMPORARY_SUFFIX].iter().any(|suffix| name.ends_with(suffix));
         let sized = (1..=NAME_BYTES_MAX).contains(&name.len());

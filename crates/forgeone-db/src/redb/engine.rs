@@ -166,6 +166,30 @@ impl RedbEngine {
         checked.map_err(|error| named(error, "check", database))
     }
 
+    /// Bytes that are set aside for a full disk.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.files.directory().reserve_bytes()
+    }
+
+    /// Sets aside so many bytes in the store's directory; what was before counts. They are given back
+    /// by [`free_reserve`](Self::free_reserve), and when a file cannot be opened without.
+    ///
+    /// # Errors
+    /// `Full`, `Denied`, `Unavailable`: any part of it may have been set aside. `Unsupported` on a
+    /// reader; `Closed`.
+    pub fn keep_reserve(&self, bytes: u64) -> Result<()> {
+        let life = self.enter()?;
+        self.check_writer()?;
+        let kept = self.files.directory().keep_reserve(bytes);
+        drop(life);
+        kept
+    }
+
+    /// Gives back what was set aside; says how many bytes that were. Nothing happens on a reader.
+    pub fn free_reserve(&self) -> u64 {
+        if self.is_writer() { self.files.directory().free_reserve() } else { 0 }
+    }
+
     fn enter(&self) -> Result<RwLockReadGuard<'_, Life>> {
         let life = self.life.read().unwrap_or_else(PoisonError::into_inner);
         match *life {
@@ -321,6 +345,9 @@ fn commit_to(handle: &Handle, slot: &Slot, batch: &Batch) -> Result<()> {
     let failed = match guard(|| transact::commit(database, batch, limit)) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(CommitFailure::RolledBack(error))) => return Err(error),
+        Ok(Err(CommitFailure::NotBegun(error))) if slot.failures.is_full() => {
+            failure::met_the_end_of_the_disk(error)
+        }
         Ok(Err(CommitFailure::NotBegun(error))) => {
             failure::poisoned().with_source(failure::from_redb(error))
         }

@@ -1,5 +1,6 @@
 //! Translation of redb's and the operating system's failures into the project's error.
 
+use super::disk::is_full;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use rustix::io::Errno;
 use std::any::Any;
@@ -39,9 +40,7 @@ impl Panicked {
 /// What an operating system error means to the caller.
 fn io_kind(error: &io::Error) -> ErrorKind {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            ErrorKind::Full
-        }
+        _ if is_full(error) => ErrorKind::Full,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         io::ErrorKind::NotFound => ErrorKind::NotFound,
         io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
@@ -63,6 +62,11 @@ pub(super) fn from_io(error: io::Error, message: &'static str) -> Error {
 /// Whether redb has latched the file: nothing works on the handle until it is closed.
 pub(super) fn is_latched(error: &redb::Error) -> bool {
     matches!(error, redb::Error::PreviousIo | redb::Error::LockPoisoned(_))
+}
+
+/// Whether redb latches the file when it fails so, or had done it before.
+pub(super) fn latches(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(_)) || is_latched(error)
 }
 
 /// The kind and message of a redb error, for a caller that wanted to read or open.
@@ -132,6 +136,14 @@ pub(super) fn poisoned() -> Error {
         "an earlier write or sync of the database failed; reopen it before writing again",
     )
     .with_outcome(Outcome::Rejected)
+}
+
+/// The error of a commit that could not be begun, since the file had met the end of the disk in a call
+/// that nobody heard of.
+pub(super) fn met_the_end_of_the_disk(error: redb::Error) -> Error {
+    Error::new(ErrorKind::Full, "there was no room for the database file to grow")
+        .with_source(Foreign(error.to_string()))
+        .with_outcome(Outcome::Unknown)
 }
 
 /// The text of a redb error. redb's own type is not kept: it may hold a transaction.

@@ -1,8 +1,9 @@
 //! The open files of an engine: opening, recovering and closing them under one memory budget.
 
 use super::directory::{Patience, StoreDirectory, in_use, temporary};
-use super::disk::{Backend, DiskAccess, DiskFile};
+use super::disk::{Backend, DiskAccess, DiskFile, Failures};
 use super::failure::{self, from_io, guard};
+use super::header::{check_version, unfinished_commits};
 use super::timer::Timer;
 use super::{Recovery, RedbOptions};
 use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
@@ -19,13 +20,6 @@ use std::time::Duration;
 
 /// How long an opener waits before it looks again for a file that it may close.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(1);
-
-/// The first bytes of every redb file.
-const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
-/// Where redb's two commit slots have their format version, and the newest one known here.
-const VERSION_OFFSETS: [usize; 2] = [64, 192];
-const VERSION_KNOWN: u8 = 3;
-const HEADER_BYTES: usize = 320;
 
 /// Whether the engine may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +54,8 @@ pub(super) struct Slot {
     /// Held through a commit, so that the next one sees whether this one poisoned the database.
     commit: Mutex<()>,
     poisoned: AtomicBool,
+    /// Of the file as it is open for writing.
+    pub(super) failures: Arc<Failures>,
     used: AtomicU64,
 }
 
@@ -70,6 +66,7 @@ impl Slot {
             handle: RwLock::new(Handle::Closed),
             commit: Mutex::new(()),
             poisoned: AtomicBool::new(false),
+            failures: Arc::default(),
             used: AtomicU64::new(0),
         }
     }
@@ -144,6 +141,7 @@ impl Files {
         for name in self.directory.databases()? {
             let beside = self.open_beside(&name);
             if beside.is_err_and(|error| is_unrecovered(&error)) {
+                self.forget_cached(&name);
                 drop(self.handle(&self.slot(&name)));
             }
         }
@@ -160,7 +158,7 @@ impl Files {
         drop(handle);
         let mut handle = slot.lock_handle();
         if matches!(*handle, Handle::Closed) {
-            match self.open(&slot.name)? {
+            match self.open(slot)? {
                 Some(open) => *handle = open,
                 None => return Ok(None),
             }
@@ -198,7 +196,7 @@ impl Files {
         self.take_permit();
         let path = self.directory.database_file(&slot.name);
         let temporary = temporary(&path);
-        let created = self.initialise(&temporary, &path);
+        let created = self.initialise(&temporary, &path, &slot.failures);
         match created {
             Ok(database) => *handle = Handle::Writer(database),
             Err(error) => {
@@ -211,10 +209,15 @@ impl Files {
         self.directory.sync().inspect_err(|_| slot.poison())
     }
 
-    fn initialise(&self, temporary: &Path, path: &Path) -> Result<Database> {
+    fn initialise(
+        &self,
+        temporary: &Path,
+        path: &Path,
+        failures: &Arc<Failures>,
+    ) -> Result<Database> {
         let failed = |error| from_io(error, "a database file cannot be created");
         let file = self.directory.create_fresh(temporary).map_err(failed)?;
-        let database = self.open_database(file, &Arc::default())?;
+        let database = self.open_database(file, &Arc::default(), failures)?;
         self.directory.disk().rename(temporary, path).map_err(failed)?;
         Ok(database)
     }
@@ -234,15 +237,26 @@ impl Files {
         let mut handle = slot.lock_handle();
         // A poisoned file cannot be closed well: that is why it is reopened.
         drop(self.close(&mut handle));
-        // What the system's cache holds may never have reached the medium.
-        drop(self.directory.disk().drop_caches(&self.directory.database_file(&slot.name)));
+        self.forget_cached(&slot.name);
         self.directory.sync()?;
-        if let Some(open) = self.open(&slot.name)? {
+        if let Some(open) = self.open(slot)? {
             *handle = open;
         }
         slot.poisoned.store(false, Ordering::Release);
         drop(commits_done);
         Ok(())
+    }
+
+    /// Has a file read from the medium. After a failed sync the system's cache may hold, and show as
+    /// sound, what never reached it. A writer that met a failure cannot close its file well, so whoever
+    /// opens one that was not closed comes here first. What is still on its way stays in the cache, and
+    /// is synced by the recovery, which fails if that does.
+    fn forget_cached(&self, name: &DatabaseName) {
+        if mutant!("trust-the-cache-after-a-failure") {
+            return;
+        }
+        // As far as the system can: where it cannot, there is nothing else to do.
+        drop(self.directory.disk().drop_caches(&self.directory.database_file(name)));
     }
 
     /// Closes every file; the first failure is returned when all are closed. A poisoned database
@@ -272,11 +286,14 @@ impl Files {
         }
     }
 
-    fn open(&self, name: &DatabaseName) -> Result<Option<Handle>> {
+    fn open(&self, slot: &Slot) -> Result<Option<Handle>> {
         self.take_permit();
         let opened = match self.access {
-            Access::Write => self.open_writer(name).map(|open| open.map(Handle::Writer)),
-            Access::Read => self.open_reader(name).map(|open| open.map(Handle::Reader)),
+            Access::Write => self
+                .directory
+                .with_reserve(|| self.open_writer(slot))
+                .map(|open| open.map(Handle::Writer)),
+            Access::Read => self.open_reader(&slot.name).map(|open| open.map(Handle::Reader)),
         };
         if !matches!(opened, Ok(Some(_))) {
             self.return_permit();
@@ -311,14 +328,16 @@ impl Files {
         }
     }
 
-    fn open_writer(&self, name: &DatabaseName) -> Result<Option<Database>> {
+    fn open_writer(&self, slot: &Slot) -> Result<Option<Database>> {
+        let name = &slot.name;
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let repaired = Arc::new(AtomicBool::new(false));
-        let start = self.options.timer.now();
-        let opened = self.open_database(file, &repaired);
+        let (start, unfinished) = (self.options.timer.now(), unfinished_commits(&*file));
+        slot.failures.forget();
+        let opened = self.open_database(file, &repaired, &slot.failures);
         let database = opened.map_err(|error| self.tell_writing_from_reading(name, error))?;
         if repaired.load(Ordering::Relaxed) {
-            self.note_recovery(name, start);
+            self.note_recovery(name, start, unfinished);
         }
         Ok(Some(database))
     }
@@ -334,21 +353,24 @@ impl Files {
             .with_source(error)
     }
 
-    fn note_recovery(&self, name: &DatabaseName, start: Duration) {
+    fn note_recovery(&self, name: &DatabaseName, start: Duration, unfinished_commits: u64) {
         let duration = self.options.timer.now().saturating_sub(start);
-        lock(&self.recoveries).push(Recovery { database: name.clone(), duration });
+        let recovery = Recovery { database: name.clone(), duration, unfinished_commits };
+        lock(&self.recoveries).push(recovery);
     }
 
     fn open_database(
         &self,
         file: Box<dyn DiskFile>,
         repaired: &Arc<AtomicBool>,
+        failures: &Arc<Failures>,
     ) -> Result<Database> {
         let flag = Arc::clone(repaired);
+        let backend = Backend { file, failures: Arc::clone(failures) };
         let opened = guard(|| {
             self.builder()
                 .set_repair_callback(move |_| flag.store(true, Ordering::Relaxed))
-                .create_with_backend(Backend(file))
+                .create_with_backend(backend)
         });
         settle(opened)
     }
@@ -380,7 +402,8 @@ impl Files {
         builder: &Builder,
     ) -> Result<Option<ReadOnlyDatabase>> {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
-        settle(guard(|| builder.open_read_only_with_backend(Backend(file)))).map(Some)
+        let backend = Backend { file, failures: Arc::default() };
+        settle(guard(|| builder.open_read_only_with_backend(backend))).map(Some)
     }
 
     /// A reader's way past a file that a crash left: whoever gets the store's lock recovers it,
@@ -389,7 +412,7 @@ impl Files {
         let mut patience = Patience::new(self.options.lock_wait, &*self.options.timer);
         loop {
             if let Some(lock) = self.directory.try_lock()? {
-                let recovered = self.recover(name);
+                let recovered = self.directory.with_reserve(|| self.recover(name));
                 drop(lock);
                 recovered?;
             }
@@ -409,17 +432,18 @@ impl Files {
         if !self.open_beside(name).is_err_and(|error| is_unrecovered(&error)) {
             return Ok(());
         }
+        self.forget_cached(name);
         let path = self.directory.database_file(name);
         let file = self
             .directory
             .disk()
             .open(&path, DiskAccess::Write)
             .map_err(|error| from_io(error, "a database file cannot be opened for recovery"))?;
-        let start = self.options.timer.now();
-        let database = self.open_database(file, &Arc::default())?;
+        let (start, unfinished) = (self.options.timer.now(), unfinished_commits(&*file));
+        let database = self.open_database(file, &Arc::default(), &Arc::default())?;
         let closed = guard(|| database.close()).map(|closed| closed.map(drop));
         settle(closed)?;
-        self.note_recovery(name, start);
+        self.note_recovery(name, start, unfinished);
         Ok(())
     }
 
@@ -459,23 +483,6 @@ impl Files {
             drop(self.close(&mut handle));
             open
         })
-    }
-}
-
-/// redb calls a newer format damage. A file is newer only if both of its commit slots say so
-/// alike: damage does not.
-fn check_version(file: &dyn DiskFile) -> Result<()> {
-    let mut header = [0; HEADER_BYTES];
-    if file.read(0, &mut header).is_err() || !header.starts_with(&MAGIC) {
-        return Ok(());
-    }
-    match VERSION_OFFSETS.map(|offset| header.get(offset)) {
-        [Some(first), Some(second)] if first == second && *first > VERSION_KNOWN => {
-            Err(Error::new(ErrorKind::UpgradeRequired, "the database file has a newer format")
-                .with("version", first)
-                .with("version_known", VERSION_KNOWN))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@
 //!   lock                  empty; flock, exclusive for a writer's life and during recovery
 //!   keyring.0 keyring.1   small files, replaced by rename
 //!   closed                small file, there after a clean close
+//!   reserve               room that is given back on a full disk; absent-tolerant, means nothing
 //!   <database>.redb       one redb file; redb table name = table name, keys and values bytes
 //!   *.new                 what an interrupted creation or replacement left; ignored
 //! ```
@@ -19,7 +20,9 @@ mod disk;
 mod engine;
 mod failure;
 mod files;
+mod header;
 mod pages;
+mod reserve;
 mod timer;
 mod transact;
 
@@ -74,6 +77,10 @@ pub struct Recovery {
     pub database: DatabaseName,
     /// How long it took.
     pub duration: Duration,
+    /// Commits whose record was found in the file and does not count: 1 if the crash came while one was
+    /// being finished, else 0. None of them was acknowledged. A commit that was cut off earlier leaves
+    /// no record, and is not counted.
+    pub unfinished_commits: u64,
 }
 
 #[cfg(test)]

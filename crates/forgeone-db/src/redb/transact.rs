@@ -178,6 +178,10 @@ pub(super) fn commit(
         }
         Ok(()) => transaction.commit().map_err(|error| CommitFailure::Unknown(error.into())),
         Err(refusal) => match (roll_back(transaction), refusal) {
+            // redb takes it back without a word, and nothing works on the file from then on.
+            (Ok(()), Refusal::Redb(error)) if failure::latches(&error) => {
+                Err(CommitFailure::Unknown(error))
+            }
             (Ok(()), refusal) => Err(CommitFailure::RolledBack(refusal.into_error())),
             // The first failure says more than redb's answer that the file is latched.
             (Err(_), Refusal::Redb(error)) => Err(CommitFailure::Unknown(error)),

@@ -64,6 +64,14 @@ impl Request {
         }
     }
 
+    /// Whether it is made where there is hardly room.
+    fn frees_room(&self) -> bool {
+        match self {
+            Self::Append(..) => false,
+            Self::Transact(transaction) => transaction.frees_room(),
+        }
+    }
+
     /// About how many bytes it takes in memory.
     fn memory_bytes(&self) -> usize {
         match self {
@@ -275,7 +283,16 @@ impl Writer {
     /// # Errors
     /// As [`transact`](Self::transact).
     pub(crate) async fn change(self: &Arc<Self>, changes: Vec<Change>) -> Result<()> {
-        self.transact(Unconditional(changes)).await.map(|_| ())
+        self.transact(Unconditional { changes, frees_room: false }).await.map(|_| ())
+    }
+
+    /// As [`change`](Self::change), for a few changes that room comes of: they are made on a disk or
+    /// quota that is nearly full, too.
+    ///
+    /// # Errors
+    /// As [`change`](Self::change).
+    pub(crate) async fn change_for_room(self: &Arc<Self>, changes: Vec<Change>) -> Result<()> {
+        self.transact(Unconditional { changes, frees_room: true }).await.map(|_| ())
     }
 
     /// Has the committer decide a transaction and commits its changes, all or none. Answers with
@@ -359,9 +376,14 @@ impl Writer {
         let (requests, _permits): (Vec<Request>, Vec<Permit>) = requests.into_iter().unzip();
         let mut group = Group::default();
         let mut decided = Vec::with_capacity(requests.len());
-        let ready = self.ready(&requests).await;
+        let ready = self.ready().await;
+        let room = match &ready {
+            Ok(()) => self.check_room(&requests).await,
+            Err(error) => Err(error.duplicate()),
+        };
         for request in requests {
-            decided.push(match (request, &ready) {
+            let may = if request.frees_room() { &ready } else { &room };
+            decided.push(match (request, may) {
                 (Request::Append(_, reply), Err(error)) => {
                     Decided::Append(Err(error.duplicate()), reply)
                 }
@@ -384,17 +406,20 @@ impl Writer {
         decided.into_iter().for_each(|request| request.tell(&committed));
     }
 
-    /// Whether a group may be committed now: the database is sound, has room, and the sealer keeps
-    /// up.
-    async fn ready(&self, requests: &[Request]) -> Result<()> {
+    /// Whether a group may be committed now: the database is sound, and the sealer keeps up.
+    async fn ready(&self) -> Result<()> {
         self.check_healable()?;
         self.shard.check()?;
+        self.heal().await?;
+        self.limits.wait_for_sealer(self, &self.shared).await
+    }
+
+    /// Whether there is room for a group.
+    async fn check_room(&self, requests: &[Request]) -> Result<()> {
         let bytes: usize = requests.iter().map(Request::bytes).sum();
         // What is not sealed is written once more, into segments.
         let unsealed = self.shard.state().tail.bytes();
-        self.shared.check_room(bytes as u64, unsealed as u64).await?;
-        self.heal().await?;
-        self.limits.wait_for_sealer(self, &self.shared).await
+        self.shared.check_room(bytes as u64, unsealed as u64).await
     }
 
     async fn decide(&self, group: &mut Group, entries: Vec<Entry>) -> Result<Vec<Position>> {

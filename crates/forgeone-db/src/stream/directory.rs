@@ -178,8 +178,8 @@ impl Directory {
         if let Some(topic) = self.get(kind, name).await? {
             return Ok(topic);
         }
-        let writer = self.writer.as_ref().ok_or_else(read_only)?;
         let _creating = self.creating.lock().await;
+        let writer = self.writer_in_step().await?;
         if let Some(topic) = self.get(kind, name).await? {
             return Ok(topic);
         }
@@ -198,7 +198,18 @@ impl Directory {
         Ok(topic)
     }
 
-    /// The next id for a topic or a key.
+    /// The writer, with the state in memory that is on disk: a change of unknown outcome may be there
+    /// after all, and what was read before it was found must decide nothing.
+    ///
+    /// # Errors
+    /// `Unsupported` on a handle that only reads; as [`Writer::heal`].
+    pub(super) async fn writer_in_step(&self) -> Result<&Arc<Writer>> {
+        let writer = self.writer.as_ref().ok_or_else(read_only)?;
+        writer.heal().await?;
+        Ok(writer)
+    }
+
+    /// The next id for a topic or a key. REQUIRES: the state is that on disk.
     pub(super) async fn next_id(&self) -> Result<u64> {
         Ok(self.counter(COUNTER_NEXT_TOPIC).await?.unwrap_or(TOPIC_ID_MIN))
     }

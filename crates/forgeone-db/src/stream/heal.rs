@@ -72,7 +72,7 @@ impl Writer {
     /// # Errors
     /// `Closed(Poisoned)` where room would not help.
     pub(super) fn check_healable(&self) -> Result<()> {
-        if self.is_poisoned() && !(self.poison_state().is_full() && self.shared().reopen.is_some())
+        if self.is_poisoned() && !(self.poison_state().is_full() && self.shared().medium.is_some())
         {
             return Err(self.poisoned());
         }
@@ -91,13 +91,14 @@ impl Writer {
             return Ok(());
         }
         self.check_healable()?;
-        let Some(reopen) = self.shared().reopen.clone() else { return Err(self.poisoned()) };
+        let Some(medium) = self.shared().medium.clone() else { return Err(self.poisoned()) };
+        self.shared().open_up_room().await?;
         // No pass may run, nor anything else be written, while the state is replaced.
         let mut sealing = self.seal_state().lock().await;
         let _rekeying = self.rekeying().lock().await;
         let context = self.shard().context();
         let opened_anew = async {
-            reopen.reopen(&context.database)?;
+            medium.reopen(&context.database)?;
             let loaded = context.load(BehindHead::Nothing).await?;
             let loaded = loaded.ok_or_else(|| context.locate(corrupt("the database is gone")))?;
             self.log().take_up(&loaded).await?;

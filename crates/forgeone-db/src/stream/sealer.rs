@@ -20,6 +20,7 @@ use crate::environment::Timestamp;
 use crate::log::{Floor, Hash, Head, Manifest, TopicIntro};
 use crate::pool::run_blocking;
 use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, mutant};
+use futures::lock::MutexGuard;
 use garbage::{Garbage, collect_garbage, collect_orphans, dead_pieces};
 use pass::Pass;
 use std::collections::VecDeque;
@@ -144,13 +145,16 @@ pub(crate) async fn seal(writer: &Writer, shared: &Shared) -> Result<bool> {
         // What would look superfluous there is all that is left of its records.
         return Ok(false);
     }
-    let mut state = writer.seal_state().lock().await;
-    prepare(writer.shard(), &mut state).await?;
-    let Some(cut) = freeze(writer.shard(), Freeze::IfNew) else {
-        collect_garbage(writer.shard(), &mut state).await?;
-        return Ok(false);
+    let mut state = take_turn(writer).await?;
+    let sealed = async {
+        prepare(writer, &mut state).await?;
+        let Some(cut) = freeze(writer.shard(), Freeze::IfNew) else {
+            collect_garbage(writer.shard(), &mut state).await?;
+            return Ok(false);
+        };
+        run_pass(writer, shared, (cut, None), &mut state).await.map(|()| true)
     };
-    run_pass(writer, shared, (cut, None), &mut state).await.map(|()| true)
+    sealed.await.map_err(|error| poisoning(writer, error))
 }
 
 /// Gives up every record that the topic of `intro` has, in the log and in segments, and the keys
@@ -170,9 +174,13 @@ pub(crate) async fn give_up(
         // Nothing was ever written there: the topic's keys get a place.
         amend(writer, shared, IfAbsent::Create, |_| Ok(())).await?;
     }
-    // Most of the tail is sealed while appends go on; they wait only for what came since.
-    seal(writer, shared).await?;
-    let mut state = writer.seal_state().lock().await;
+    // Most of the tail is sealed while appends go on; they wait only for what came since. Without room
+    // for that, they wait for all of it, and what is given up is not written at all.
+    match seal(writer, shared).await {
+        Err(error) if error.kind() == ErrorKind::Full => writer.heal().await?,
+        sealed => drop(sealed?),
+    }
+    let mut state = take_turn(writer).await?;
     let _rekeying = writer.rekeying().lock().await;
     let shard = writer.shard();
     let (last, time_max) = shard.state().end_of(intro.id);
@@ -187,13 +195,30 @@ pub(crate) async fn give_up(
     let Some(cut) = freeze(shard, Freeze::Always) else {
         return Err(Error::new(ErrorKind::Internal, "a database that was written has no head"));
     };
-    run_pass(writer, shared, (cut, Some(GivenUp { floor, intro })), &mut state).await
+    let passed = run_pass(writer, shared, (cut, Some(GivenUp { floor, intro })), &mut state).await;
+    passed.map_err(|error| poisoning(writer, error))
 }
 
-async fn prepare(shard: &Shard, state: &mut SealState) -> Result<()> {
+/// Waits until no other pass runs, and has a database that met a full disk go on first: also one that
+/// met it in the pass that was waited for.
+///
+/// # Errors
+/// As healing fails.
+async fn take_turn(writer: &Writer) -> Result<MutexGuard<'_, SealState>> {
+    loop {
+        writer.heal().await?;
+        let state = writer.seal_state().lock().await;
+        if !writer.is_poisoned() {
+            return Ok(state);
+        }
+    }
+}
+
+async fn prepare(writer: &Writer, state: &mut SealState) -> Result<()> {
+    let shard = writer.shard();
     shard.check()?;
     if !state.swept {
-        collect_orphans(shard).await?;
+        writer.shared().add_orphans_removed(collect_orphans(shard).await?);
         // Never a number again that this process may have read something under.
         state.next_piece = state.next_piece.max(shard.state().manifest.next_piece);
         state.swept = true;
@@ -256,7 +281,8 @@ async fn install(
     writer.log().drop_covered(&head).await
 }
 
-/// After a write of unknown outcome nothing may be written before the store is reopened.
+/// After a write of unknown outcome nothing may be written before the database was opened anew: what
+/// failed on the way of any pass comes through here.
 fn poisoning(writer: &Writer, error: Error) -> Error {
     if error.outcome() == Outcome::Unknown {
         writer.poison(&error);
@@ -270,7 +296,8 @@ fn poisoning(writer: &Writer, error: Error) -> Error {
 /// As the engine's. What is left is removed by the first pass after the next opening.
 pub(crate) async fn tidy_up(writer: &Writer) -> Result<()> {
     let mut state = writer.seal_state().lock().await;
-    collect_garbage(writer.shard(), &mut state).await
+    let collected = collect_garbage(writer.shard(), &mut state).await;
+    collected.map_err(|error| poisoning(writer, error))
 }
 
 /// When there is something to set aside.

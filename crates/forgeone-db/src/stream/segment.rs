@@ -1,6 +1,7 @@
 //! Segments: one topic's older records, in separately sealed units with a directory.
 
 mod audit;
+mod remains;
 mod sift;
 
 pub(crate) use sift::{Ahead, Sifted, Wanted};
@@ -249,7 +250,7 @@ impl<'a> SegmentWriter<'a> {
     pub(crate) async fn finish(mut self) -> Result<SegmentRef> {
         self.flush().await?;
         let (first, last) = (self.first, self.unit_first - 1);
-        let binding = directory_binding(self.lineage, self.subject, first, last);
+        let binding = directory_binding(self.lineage, self.subject);
         let directory = SegmentDirectory { units: self.units };
         let piece = self.member.finish(to_cbor(&directory), &binding).await?;
         Ok(SegmentRef {
@@ -262,12 +263,15 @@ impl<'a> SegmentWriter<'a> {
             seconds_max: self.bounds.max.seconds,
             nanos_max: self.bounds.max.nanos,
             on_time_min: self.segment_on_time_min.map(pair),
+            quarantined: None,
         })
     }
 }
 
-fn directory_binding(lineage: Lineage, subject: u64, first: u64, last: u64) -> Binding {
-    Binding { lineage, subject, first, last, compression: Compression::None }
+/// The range is what the directory says, and what the manifest says must be the same: so that one
+/// whose manifest is lost can be opened.
+fn directory_binding(lineage: Lineage, subject: u64) -> Binding {
+    Binding { lineage, subject, first: 0, last: 0, compression: Compression::None }
 }
 
 /// Units must follow one another and have the records from `first` to `last`.
@@ -396,8 +400,7 @@ impl Segment {
         if let Some(segment) = cache.segments.get(&place, reference.piece.offset) {
             return Ok(segment);
         }
-        let binding =
-            directory_binding(lineage, reference.subject, reference.first, reference.last);
+        let binding = directory_binding(lineage, reference.subject);
         let open = async {
             let domain = topics.key(reference.subject, KeyId(reference.key))?;
             let mut member =

@@ -12,34 +12,44 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Free space that is left alone, so that a copy-on-write engine can still delete: the smaller of
-/// this and a fiftieth of what the store has and could have.
-const RESERVE_BYTES_MAX: u64 = 64 << 20;
-
-/// Opens a database anew from disk, past everything that is held in memory.
-pub(crate) trait Reopen: std::fmt::Debug + Send + Sync {
-    /// Commits to the database are made again from then on.
+/// What lies under the engine of a store in a directory.
+pub(crate) trait Medium: std::fmt::Debug + Send + Sync {
+    /// Opens a database anew, past everything that is held in memory. Commits to it are made again from
+    /// then on.
     ///
     /// # Errors
     /// As the engine's; no commits are made then, as before.
     fn reopen(&self, database: &DatabaseName) -> Result<()>;
+
+    /// Bytes that are set aside for a full disk.
+    fn reserve_bytes(&self) -> u64;
+
+    /// Sets aside so many bytes, if it can; what was before counts.
+    fn keep_reserve(&self, bytes: u64);
+
+    /// Gives back what was set aside; says how many bytes that were.
+    fn free_reserve(&self) -> u64;
 }
 
 /// Shared by all databases of an open store.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
-    /// Where the engine can open a database anew.
-    pub(crate) reopen: Option<Arc<dyn Reopen>>,
+    /// Where the engine has one that is known here.
+    pub(crate) medium: Option<Arc<dyn Medium>>,
+    /// Bytes to set aside for a full disk, at most.
+    pub(super) reserve_max: u64,
     pub(crate) environment: Arc<dyn Environment>,
     /// Gives ids to records that have none of their own.
     pub(crate) ids: PlaceIds,
     pub(crate) memory: Memory,
     stamp: AtomicU64,
     heads: Mutex<BTreeMap<String, Witness>>,
-    databases: Mutex<Vec<DatabaseName>>,
+    pub(super) databases: Mutex<Vec<DatabaseName>>,
     /// Bytes the store may occupy; 0 for no limit.
     quota_bytes: AtomicU64,
+    /// Pieces that interrupted sealings had left, and that were removed.
+    orphans_removed: AtomicU64,
     /// Held while the quota changes, so that two changes do not mix.
     pub(crate) quota_change: AsyncMutex<()>,
     /// Rung when a database may have enough in its tail to be sealed.
@@ -62,15 +72,17 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        (engine, reopen): (Arc<dyn Engine>, Option<Arc<dyn Reopen>>),
+        (engine, medium): (Arc<dyn Engine>, Option<Arc<dyn Medium>>),
         environment: Arc<dyn Environment>,
         ids: PlaceIds,
-        (quota_bytes, memory): (u64, MemoryLimits),
+        (quota_bytes, reserve_max): (u64, u64),
+        memory: MemoryLimits,
         follower: bool,
     ) -> Self {
         Self {
             engine,
-            reopen,
+            medium,
+            reserve_max,
             environment,
             ids,
             memory: Memory::new(memory),
@@ -78,6 +90,7 @@ impl Shared {
             heads: Mutex::default(),
             databases: Mutex::default(),
             quota_bytes: AtomicU64::new(quota_bytes),
+            orphans_removed: AtomicU64::new(0),
             quota_change: AsyncMutex::default(),
             seal: Notify::default(),
             sealed: Notify::default(),
@@ -173,6 +186,16 @@ impl Shared {
         self.quota_bytes.store(bytes, Ordering::Release);
     }
 
+    /// Pieces that interrupted sealings had left, and that were removed since the store was opened.
+    pub(crate) fn orphans_removed(&self) -> u64 {
+        self.orphans_removed.load(Ordering::Relaxed)
+    }
+
+    /// Counts such pieces.
+    pub(crate) fn add_orphans_removed(&self, count: u64) {
+        self.orphans_removed.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// The next stamp: greater than every one before it and on disk.
     pub(crate) fn next_stamp(&self) -> u64 {
         self.stamp.fetch_add(1, Ordering::AcqRel) + 1
@@ -214,42 +237,5 @@ impl Shared {
     /// The durable heads of all databases.
     pub(crate) fn heads(&self) -> Vec<Witness> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    /// Refuses a write of about `bytes` before quota or disk are full, also with `unsealed` bytes that
-    /// are still to be written another time.
-    ///
-    /// # Errors
-    /// `Full`, rejected, naming the limit.
-    pub(crate) async fn check_room(&self, bytes: u64, unsealed: u64) -> Result<()> {
-        let pending = bytes.saturating_add(unsealed);
-        let databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (mut allocated, mut available) = (0u64, None);
-        for database in &databases {
-            let usage = self.engine.usage(database).await?;
-            allocated += usage.allocated_bytes;
-            available = usage.available_bytes.or(available);
-        }
-        let quota_bytes = self.quota_bytes();
-        if quota_bytes > 0 && allocated.saturating_add(bytes) > quota_bytes {
-            return Err(Error::new(
-                ErrorKind::Full,
-                "the store's quota is reached; raise max_size_gb or remove data",
-            )
-            .with("allocated_bytes", allocated)
-            .with("quota_bytes", quota_bytes));
-        }
-        if let Some(available) = available {
-            let reserve = RESERVE_BYTES_MAX.min(available.saturating_add(allocated) / 50);
-            if available < reserve.saturating_add(pending.saturating_mul(2)) {
-                return Err(Error::new(
-                    ErrorKind::Full,
-                    "the disk is almost full; free space, then try again",
-                )
-                .with("available_bytes", available)
-                .with("reserve_bytes", reserve));
-            }
-        }
-        Ok(())
     }
 }

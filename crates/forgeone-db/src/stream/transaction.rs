@@ -28,6 +28,11 @@ pub(crate) trait Transaction: Send + 'static {
     /// [`REQUEST_BYTES_MAX`](super::committer::REQUEST_BYTES_MAX).
     fn bytes(&self) -> usize;
 
+    /// Whether it is made on a disk or quota that is nearly full, too: it is small, and room comes of it.
+    fn frees_room(&self) -> bool {
+        false
+    }
+
     /// Decides the changes; none is a decision, too. Runs on the committer's thread, so it does
     /// little, and never waits for anything but `view`.
     ///
@@ -42,17 +47,24 @@ pub(crate) trait Transaction: Send + 'static {
 
 /// Changes that depend on nothing.
 #[derive(Debug)]
-pub(crate) struct Unconditional(pub(crate) Vec<Change>);
+pub(crate) struct Unconditional {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) frees_room: bool,
+}
 
 impl Transaction for Unconditional {
     type Answer = ();
 
     fn bytes(&self) -> usize {
-        changes_bytes(&self.0)
+        changes_bytes(&self.changes)
+    }
+
+    fn frees_room(&self) -> bool {
+        self.frees_room
     }
 
     async fn decide(&mut self, _view: &StateView<'_>) -> Result<Decision<()>> {
-        Ok((std::mem::take(&mut self.0), ()))
+        Ok((std::mem::take(&mut self.changes), ()))
     }
 }
 
@@ -131,6 +143,9 @@ pub(crate) trait Undecided: Send + fmt::Debug {
     /// As [`Transaction::bytes`].
     fn bytes(&self) -> usize;
 
+    /// As [`Transaction::frees_room`].
+    fn frees_room(&self) -> bool;
+
     /// As [`Transaction::decide`]; keeps the answer.
     fn decide<'a>(&'a mut self, view: &'a StateView<'a>) -> BoxFuture<'a, Result<Vec<Change>>>;
 
@@ -158,6 +173,10 @@ pub(crate) fn undecided<T: Transaction>(
 impl<T: Transaction> Undecided for Waiting<T> {
     fn bytes(&self) -> usize {
         self.transaction.bytes()
+    }
+
+    fn frees_room(&self) -> bool {
+        self.transaction.frees_room()
     }
 
     fn decide<'a>(&'a mut self, view: &'a StateView<'a>) -> BoxFuture<'a, Result<Vec<Change>>> {

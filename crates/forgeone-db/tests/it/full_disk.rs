@@ -16,6 +16,10 @@ const BALLAST: usize = 1 << 20;
 /// Runs [`child`] on a file system of so many MiB. False, with a printed reason, where the system
 /// lets no test mount one.
 fn on_a_disk_of(mib: u32) -> bool {
+    run_on_a_disk_of(mib, "full_disk::child")
+}
+
+fn run_on_a_disk_of(mib: u32, child: &str) -> bool {
     let place = tempfile::tempdir().unwrap();
     let mount = format!("mount -t tmpfs -o size={mib}m none \"${PLACE}\"");
     let shell = |script: &str| {
@@ -29,7 +33,7 @@ fn on_a_disk_of(mib: u32) -> bool {
     }
     let status = shell(&format!("{mount} && exec \"$0\" \"$@\""))
         .arg(std::env::current_exe().unwrap())
-        .args(["full_disk::child", "--exact", "--nocapture"])
+        .args([child, "--exact", "--nocapture"])
         .status()
         .unwrap();
     assert!(status.success(), "on a disk of {mib} MiB");
@@ -131,6 +135,79 @@ fn child() {
     let store = RedbManager::open(options(&place.join("store"))).unwrap();
     known.read_everything(&store);
     println!("{} events, {unknown} of unknown outcome", known.next);
+}
+
+/// Fills what is left of a disk to the last byte.
+fn fill_to_the_last_byte(path: &Path) {
+    let mut file = fs::File::create(path).unwrap();
+    for bytes in [64 << 10, 4096, 1] {
+        while std::io::Write::write_all(&mut file, &vec![1; bytes]).is_ok() {}
+    }
+}
+
+/// contract F2: the reserve is there before it is needed; with no byte free a store is read, verified,
+/// closed, opened for writing, shredded and compacted, and takes writes again.
+#[test]
+fn a_disk_without_a_free_byte_leaves_everything_but_new_data() {
+    run_on_a_disk_of(16, "full_disk::no_byte_free");
+}
+
+/// Not a test of its own: what the one above runs.
+#[test]
+fn no_byte_free() {
+    let Some(place) = std::env::var_os(PLACE) else { return };
+    let place = Path::new(&place);
+    let options = || options(&place.join("store")).shard_count(1).seal_at(512 << 10, 1000);
+    let store = RedbManager::open(options()).unwrap();
+    let mut known = Known::default();
+    known.fill(&store, "old");
+    let kept = known.make("kept");
+    let set_aside = store.stats().unwrap().reserve_bytes;
+    assert!(set_aside >= 512 << 10, "{set_aside} bytes are set aside");
+    let junk = place.join("junk");
+    fill_to_the_last_byte(&junk);
+    assert_eq!(store.stats().unwrap().available_bytes, Some(0));
+    known.read_everything(&store);
+    assert_eq!(store.store_event(&kept).unwrap_err().kind(), ErrorKind::Full);
+    assert!(store.verify(forgeone_db::VerifyDepth::Standard, |_| {}).unwrap().is_sound());
+    store.close().unwrap();
+    fill_to_the_last_byte(&place.join("more"));
+    fs::remove_file(place.join("more")).unwrap();
+    let store = RedbManager::open(options()).expect("opening takes the reserve");
+    assert_eq!(store.stats().unwrap().reserve_bytes, 0, "it is given back");
+    known.read_everything(&store);
+    store.shred_topic(TopicKind::Events, "old").unwrap();
+    store.compact(|_| {}).unwrap();
+    store.store_event(&kept).expect("there is room again, without a restart");
+    fs::remove_file(&junk).unwrap();
+    known.acknowledged.clear();
+    known.unknown.clear();
+    known.fill(&store, "new");
+    assert!(store.stats().unwrap().reserve_bytes > 0, "it is made again");
+    known.read_everything(&store);
+    store.close().unwrap();
+}
+
+#[test]
+fn a_store_sets_aside_no_more_than_it_holds_and_nothing_if_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let open =
+        |bytes| RedbManager::open(options(&path).shard_count(1).reserve_bytes(bytes)).unwrap();
+    let store = open(64 << 20);
+    let mut known = Known::default();
+    for _ in 0..40 {
+        store.store_event(&known.make("a")).unwrap();
+    }
+    let stats = store.stats().unwrap();
+    assert!((1..=stats.allocated_bytes).contains(&stats.reserve_bytes), "{stats:?}");
+    store.close().unwrap();
+    assert!(path.join("reserve").exists());
+    let store = open(0);
+    store.store_event(&known.make("a")).unwrap();
+    assert_eq!(store.stats().unwrap().reserve_bytes, 0);
+    assert!(!path.join("reserve").exists());
+    store.close().unwrap();
 }
 
 const LIMITED: &str = "FORGEONE_DB_TEST_LIMITED";

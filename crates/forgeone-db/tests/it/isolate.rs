@@ -50,6 +50,14 @@ fn damages(sound: &Image) -> Vec<(String, Image)> {
         value[middle] ^= 4;
         damages.push((format!("bent {table}"), image));
     }
+    // What a head says of its format and its key is clear, and bent it looks like a later one's.
+    for (what, byte) in [("bent version", 0), ("bent key number", 14)] {
+        let mut image = sound.clone();
+        let mut values = image.iter_mut().filter(|(place, _)| place.0 == DAMAGED);
+        let (_, value) = values.find(|(place, _)| place.1 == "head").unwrap();
+        value[byte] ^= 32;
+        damages.push((what.to_owned(), image));
+    }
     let gone = sound.iter().filter(|(place, _)| place.0 != DAMAGED);
     let gone = gone.map(|(place, value)| (place.clone(), value.clone())).collect();
     damages.push(("removed".to_owned(), gone));

@@ -8,8 +8,8 @@
 use crate::stock::{Image, Place, Stock, ask, options};
 use crate::support::event;
 use forgeone_db::{
-    ErrorKind, MemoryEngine, NewLogEntry, OpenMode, RedbManager, SalvageReport, Severity,
-    StoreOptions, TopicPattern, VerifyDepth,
+    ErrorKind, EventQuery, MemoryEngine, NewLogEntry, OpenMode, RedbManager, SalvageReport,
+    Severity, StoreOptions, TopicKind, TopicPattern, VerifyDepth,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,6 +117,7 @@ fn every_damaged_value_costs_only_what_it_held_and_is_told() {
     println!("cases and records lost at most, by table: {by_table:?}");
     assert_eq!(by_table["event_index"].1, 0, "an index costs no record");
     assert_eq!(by_table["head"].1, 0, "a head costs no record");
+    assert_eq!(by_table["checkpoints"].1, 0, "a manifest costs no record");
     assert!(by_table["events"].1 > 0 && by_table["events"].1 < stock.ids.len() as u64 / 2);
 }
 
@@ -186,4 +187,57 @@ fn a_store_on_disk_is_not_touched_and_log_lines_keep_their_ids() {
     assert_eq!(saved.topics(&TopicPattern::all()).unwrap()[0].count, 50);
     let taken = RedbManager::salvage(source(), target(), |_| ()).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+}
+
+/// Puts sealed records of an older image back, where nothing lies now.
+fn put_back(image: &mut Image, older: &Image) -> usize {
+    let before = image.len();
+    for (place, value) in older.iter().filter(|(place, _)| place.1 == "events") {
+        image.entry(place.clone()).or_insert_with(|| value.clone());
+    }
+    image.len() - before
+}
+
+#[test]
+fn lost_manifests_cost_no_record_and_superseded_segments_double_none() {
+    for encrypted in [true, false] {
+        let stock = Stock::new(encrypted);
+        let mut bent = stock.closed.clone();
+        put_back(&mut bent, &stock.older);
+        put_back(&mut bent, &stock.killed);
+        bent.retain(|place, _| place.1 != "checkpoints");
+        let (report, target) = salvage(&stock, &bent).unwrap();
+        assert_eq!(check(&stock, &report, &target, "no manifest"), 0);
+        assert_eq!((report.records, report.records_lost), (stock.ids.len() as u64, 0));
+        // Everything is there, and nobody can say so.
+        assert!(!report.is_complete() && !report.state_is_whole, "{report:#?}");
+        let told = |lost: &forgeone_db::LostRange| lost.what.contains("there may be more");
+        assert!(report.topics.iter().all(|topic| topic.lost.iter().any(told)), "{report:#?}");
+    }
+}
+
+/// contract K5: what is authentic under a key that was destroyed does not open, wherever it lies.
+#[test]
+fn without_a_manifest_nothing_that_was_shredded_comes_back() {
+    let memory = MemoryEngine::new();
+    let create = options(memory.clone(), true).mode(OpenMode::Create).shard_count(1);
+    let store = RedbManager::open(create).unwrap();
+    for number in 1..=20 {
+        store.store_event(&event(["kept", "gone"][usize::from(number % 2 == 0)], number)).unwrap();
+    }
+    store.seal().unwrap();
+    let before = crate::stock::image(&memory, 1);
+    store.shred_topic(TopicKind::Events, "gone").unwrap();
+    store.settle().unwrap();
+    store.close().unwrap();
+    let mut bent = crate::stock::image(&memory, 1);
+    put_back(&mut bent, &before);
+    bent.retain(|place, _| place.0 == "system" || place.1 != "checkpoints");
+    let target = MemoryEngine::new();
+    let source = options(crate::stock::engine(&bent), true);
+    let report = RedbManager::salvage(source, options(target.clone(), true), |_| ()).unwrap();
+    assert_eq!(report.records, 10, "{report:#?}");
+    let saved = RedbManager::open(options(target.reopen(), true)).unwrap();
+    let found = saved.query_events(EventQuery::default()).unwrap();
+    assert!(found.map(Result::unwrap).all(|found| found.event.topic == "kept"));
 }

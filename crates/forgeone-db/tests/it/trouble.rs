@@ -4,6 +4,7 @@ use crate::support::{event, open, options, time};
 use chrono::{DateTime, Utc};
 use forgeone_db::environment::{Environment, SystemEnvironment, Task, Timestamp};
 use forgeone_db::model::{CHECKPOINT_MARKER_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use forgeone_db::redb::StoreDirectory;
 use forgeone_db::{
     Database, Durability, ErrorKind, EventMessage, EventQuery, KdfParams, Key, MemoryEngine,
     OpenMode, Outcome, RedbManager, Result, StartFrom, StoreKeys, StoreOptions, TopicPattern,
@@ -275,7 +276,8 @@ fn a_second_writer_is_refused_and_readers_are_not() {
     let path = directory.path().join("store");
     let store = open(&path);
     store.store_event(&event("a", 1)).unwrap();
-    assert_eq!(kind(RedbManager::open(options(&path))), ErrorKind::InUse);
+    let at_once = options(&path).lock_wait(Duration::ZERO);
+    assert_eq!(kind(RedbManager::open(at_once)), ErrorKind::InUse);
     let readers = [0, 1].map(|_| RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap());
     for reader in &readers {
         assert_eq!(reader.get_event(event("a", 1).id).unwrap().len(), 1);
@@ -514,6 +516,22 @@ fn an_older_keyring_beside_newer_data_is_corrupt() {
     }
 }
 
+/// Who restarts a service while somebody reads must not be told that the store is in use.
+#[test]
+fn a_writer_waits_for_a_reader_that_recovers() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    open(&path).close().unwrap();
+    let place = StoreDirectory::open(&path).unwrap();
+    let lock = place.try_lock().unwrap().unwrap();
+    let recovering = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(lock);
+    });
+    open(&path).close().unwrap();
+    recovering.join().unwrap();
+}
+
 #[test]
 fn a_store_without_its_empty_lock_file_opens() {
     let directory = tempfile::tempdir().unwrap();
@@ -522,7 +540,8 @@ fn a_store_without_its_empty_lock_file_opens() {
     fs::remove_file(path.join("lock")).unwrap();
     RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap();
     let store = RedbManager::open(options(&path).mode(OpenMode::Open)).unwrap();
-    assert_eq!(kind(RedbManager::open(options(&path))), ErrorKind::InUse);
+    let at_once = options(&path).lock_wait(Duration::ZERO);
+    assert_eq!(kind(RedbManager::open(at_once)), ErrorKind::InUse);
     store.close().unwrap();
 }
 

@@ -47,7 +47,7 @@ pub(super) fn check(
             )?;
             let sound = condition(report, &directory)?;
             let opens = opens(report, path, key.as_ref())?;
-            let known = if sound && opens { open(report, path, key)? } else { None };
+            let known = if sound && opens { open(report, place, key)? } else { None };
             // A database that was never written to has no file yet.
             Ok(known.or(Some(databases.len() as u64)))
         }
@@ -198,8 +198,8 @@ fn unopened(report: &mut Report, error: &Error) -> Result<(), Failure> {
 
 /// Opens the store as a reader does, which changes nothing where nothing needs recovery. Says how
 /// many databases it has.
-fn open(report: &mut Report, path: &Path, key: Option<Key>) -> Result<Option<u64>, Failure> {
-    let options = StoreOptions::new(path).key(key).mode(OpenMode::Read);
+fn open(report: &mut Report, place: &Place, key: Option<Key>) -> Result<Option<u64>, Failure> {
+    let options = place.bounded(StoreOptions::new(&place.directory).key(key))?.mode(OpenMode::Read);
     let stats = RedbManager::open(options).and_then(|manager| {
         let stats = manager.stats()?;
         manager.close()?;

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 /// What was done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     /// What was replaced, in this order.
     rotated: Vec<&'static str>,
@@ -26,6 +26,8 @@ struct Report {
     segments: u64,
     runs: u64,
     bytes: u64,
+    /// What is damaged and could not be sealed anew.
+    quarantined: u64,
     seconds: f64,
 }
 
@@ -36,8 +38,7 @@ pub(super) fn run(place: &Place, args: &RotateArgs) -> Result<(), Failure> {
     let start = Instant::now();
     let manager = place.write(WAIT_SHORT)?;
     let finished = finish(&manager)?;
-    let mut rotated =
-        Report { rotated: Vec::new(), finished, segments: 0, runs: 0, bytes: 0, seconds: 0.0 };
+    let mut rotated = Report { finished, ..Report::default() };
     if !args.resume && !args.data {
         manager.rotate_keys(KeyRotation::Wrapping, |_| {})?;
         rotated.rotated.push("wrapping");
@@ -49,12 +50,19 @@ pub(super) fn run(place: &Place, args: &RotateArgs) -> Result<(), Failure> {
         rotated.segments = stats.databases.iter().map(|database| database.segments).sum();
         rotated.runs = stats.databases.iter().map(|database| database.runs).sum();
         rotated.bytes = sealed(&stats).values().sum();
+        rotated.quarantined = stats.databases.iter().map(|database| database.quarantined).sum();
     }
     manager.close()?;
     rotated.seconds = start.elapsed().as_secs_f64();
     let mut output = place.output();
     output.either(&rotated, line(&rotated))?;
     output.flush()?;
+    if rotated.quarantined > 0 {
+        say(format_args!(
+            "{} segments and index runs are damaged and stay under their old keys: run `forgeone-db verify`",
+            rotated.quarantined
+        ));
+    }
     if rotated.rotated.contains(&"wrapping") && rotated.rotated.contains(&"data") {
         say("copies of the store from before still open with the keys of then");
     }

@@ -47,8 +47,9 @@ pub(super) fn run(
 ) -> Result<ExitCode, Failure> {
     let source = Source::new(&args.paths)?;
     let (directory, key_file) = prepare(directory, place.key_file())?;
-    let manager =
-        RedbManager::open(options(&directory, &key_file, place.care())?.mode(OpenMode::Create))?;
+    let manager = RedbManager::open(
+        options(place, &directory, &key_file, place.care())?.mode(OpenMode::Create),
+    )?;
     say(format_args!("made an encrypted store in {}", Shown(&directory)));
     let stored = store(&manager, &source)?;
 
@@ -60,7 +61,7 @@ pub(super) fn run(
     drop(manager);
     let close_ms = ms(closing);
 
-    let key = options(&directory, &key_file, Care::Warn)?;
+    let key = options(place, &directory, &key_file, Care::Warn)?;
     let opening = Instant::now();
     let manager = RedbManager::open(key)?;
     let reopen_ms = ms(opening);
@@ -156,9 +157,14 @@ fn new_folder() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-fn options(directory: &Path, key_file: &Path, care: Care) -> Result<StoreOptions, Failure> {
+fn options(
+    place: &Place,
+    directory: &Path,
+    key_file: &Path,
+    care: Care,
+) -> Result<StoreOptions, Failure> {
     let key: Key = read_key_file(key_file, care)?;
-    Ok(StoreOptions::new(directory).key(key))
+    place.bounded(StoreOptions::new(directory).key(key))
 }
 
 /// Stores all there is while a second thread follows.

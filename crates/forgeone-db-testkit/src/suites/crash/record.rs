@@ -33,7 +33,10 @@ impl Plan {
             return Self { creates: false, before, steps: kinds(count), shards };
         }
         let Some(about) = Kind::ALL.get(usize::try_from(number % SHORT).unwrap_or(0)) else {
-            return Self { creates: true, before: Vec::new(), steps: kinds(1), shards };
+            let mut steps = kinds(1);
+            // A store that was just created has no topic to shred.
+            steps.retain(|kind| *kind != Kind::Shred);
+            return Self { creates: true, before: Vec::new(), steps, shards };
         };
         let before = kinds(3 + number % 5);
         let mut steps = kinds(number / SHORT % 3);

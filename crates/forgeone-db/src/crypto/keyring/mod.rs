@@ -18,6 +18,7 @@ use super::secret::{Key, PASSPHRASE_BYTES_MAX, Secret, passphrase_too_long};
 use crate::environment::{Environment, Timestamp};
 use bytes::Bytes;
 use forgeone_db_engine::{Error, ErrorKind, Result};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Former lineages a keyring can list: one for each restore or clone in a line of descent.
@@ -325,10 +326,20 @@ impl Keyring {
         next.seal(environment)
     }
 
-    /// The next keyring, without former system keys: what is still sealed under them is lost.
-    pub(crate) fn forget_former_system(&self, environment: &dyn Environment) -> Result<Self> {
+    /// Whether there are former system keys that are not `kept`.
+    pub(crate) fn has_former_system(&self, kept: &HashSet<KeyId>) -> bool {
+        self.system_former.iter().any(|key| !kept.contains(&key.id()))
+    }
+
+    /// The next keyring, without former system keys that are not `kept`: what is still sealed under
+    /// them is lost.
+    pub(crate) fn forget_former_system(
+        &self,
+        kept: &HashSet<KeyId>,
+        environment: &dyn Environment,
+    ) -> Result<Self> {
         let mut next = self.next()?;
-        next.system_former = Vec::new();
+        next.system_former.retain(|key| kept.contains(&key.id()));
         next.seal(environment)
     }
 

@@ -6,7 +6,7 @@
 mod backend;
 mod system;
 
-pub(super) use backend::Backend;
+pub(super) use backend::{Backend, Failures, is_full};
 pub use system::SystemDisk;
 
 use std::ffi::OsString;
@@ -89,6 +89,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// process and in others; `None` if somebody has it. The lock ends when it is dropped and when
     /// the process dies.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
+
+    /// Has the file at `path`, which is made first if there is none, take up at least `bytes`, for
+    /// nothing but to keep them from others. After a failure it may take up any part of them. Where the
+    /// file system stores what is written in less space, it takes up less.
+    fn set_aside(&self, path: &Path, bytes: u64) -> io::Result<()>;
 
     /// Forgets what is held of the file in memory, as far as that is possible, so that the next read
     /// comes from the medium.

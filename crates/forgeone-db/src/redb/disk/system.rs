@@ -3,15 +3,18 @@
 use super::{Disk, DiskAccess, DiskFile, DiskLock, LockKind, LockRange};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend as _};
-use rustix::fs::{Advice, OFlags};
+use rustix::fs::{Advice, FallocateFlags, OFlags};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
+/// Zeros written at once where blocks cannot be had without.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The operating system's file system: files of mode 0600 in directories of mode 0700.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,6 +94,14 @@ impl Disk for SystemDisk {
             Ok(()) => Ok(Some(Box::new(SystemLock { _file: file }))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn set_aside(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = open_with(path, OpenOptions::new().write(true).create(true))?;
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(&file, bytes),
+            allocated => Ok(allocated?),
         }
     }
 
@@ -175,6 +186,16 @@ fn from_lock(error: BackendError) -> io::Error {
         BackendError::Unsupported => io::ErrorKind::Unsupported.into(),
         other => io::Error::other(other),
     }
+}
+
+fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
+    let mut offset = file.metadata()?.len();
+    while offset < bytes {
+        let count = usize::try_from(bytes - offset).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all_at(ZEROS.get(..count).unwrap_or(&ZEROS), offset)?;
+        offset += count as u64;
+    }
+    Ok(())
 }
 
 fn open_with(path: &Path, options: &mut OpenOptions) -> io::Result<File> {

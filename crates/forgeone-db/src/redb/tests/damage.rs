@@ -191,3 +191,34 @@ fn a_check_of_pages_finds_what_is_bent_and_changes_nothing() {
     put(&writer, "system", b"more", b"still").unwrap();
     close(&writer);
 }
+
+/// Found by the fuzzer: pages that wait to be freed for ever, for which redb commits for ever.
+#[test]
+fn a_compaction_of_a_damaged_file_comes_to_an_end() {
+    let place = store();
+    let engine = writer(place.path());
+    for number in 0..40_u8 {
+        let mut batch = Batch::new(database("system"));
+        batch.put(&table("t"), vec![number], vec![number; usize::from(number) * 10]);
+        now(engine.commit(batch, Durability::Sync)).unwrap();
+    }
+    now(engine.compact(&database("system"))).unwrap();
+    close(&engine);
+    let path = place.path().join("system.redb");
+    let mut bytes = fs::read(&path).unwrap();
+    let place_of_harm = 0x2000_300C % bytes.len();
+    bytes[place_of_harm] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let engine = writer(place.path());
+    put(&engine, "system", b"k", b"v").unwrap();
+    let error = now(engine.compact(&database("system"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    let error = put(&engine, "system", b"k", b"v").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed(ClosedReason::Poisoned), "{error}");
+    drop(now(engine.close()));
+    // Where redb cannot get over the damage at the next opening either, it says so.
+    match get(&writer(place.path()), "system", b"k") {
+        Ok(found) => assert_eq!(found.as_deref(), Some(&b"v"[..])),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
+    }
+}

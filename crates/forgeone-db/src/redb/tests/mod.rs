@@ -3,6 +3,7 @@
 //! directory, and the crash cases kill a child process of this very test binary; after each,
 //! every call must be right or fail with a typed error.
 
+mod cache;
 mod child;
 mod compact;
 mod conformance;

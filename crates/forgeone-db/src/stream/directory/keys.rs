@@ -18,6 +18,7 @@ use crate::stream::families::{
 use bytes::Bytes;
 use forgeone_db_engine::{Direction, Error, ErrorKind, KeyRange, Result};
 use minicbor::{Decode, Encode};
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 
 /// Topics that one commit changes.
@@ -70,6 +71,7 @@ impl Directory {
     /// As a commit.
     pub(crate) async fn begin_rekey(&self, token_key: &[u8; 32]) -> Result<u64> {
         let _creating = self.creating.lock().await;
+        self.writer_in_step().await?;
         if let Some(boundary) = self.rekey_boundary().await? {
             return Ok(boundary);
         }
@@ -112,8 +114,9 @@ impl Directory {
     /// As a commit.
     pub(crate) async fn take_key_id(&self) -> Result<KeyId> {
         let _creating = self.creating.lock().await;
+        let writer = self.writer_in_step().await?;
         let id = self.next_id().await?;
-        self.writer()?.change(vec![counter_change(COUNTER_NEXT_TOPIC, id + 1)]).await?;
+        writer.change(vec![counter_change(COUNTER_NEXT_TOPIC, id + 1)]).await?;
         Ok(KeyId(id))
     }
 
@@ -126,6 +129,7 @@ impl Directory {
         let mut range = KeyRange::all();
         loop {
             let _creating = self.creating.lock().await;
+            self.writer_in_step().await?;
             let (page, rest) = self.page(range).await?;
             let first = self.next_id().await?;
             let mut next = first;
@@ -147,14 +151,14 @@ impl Directory {
         }
     }
 
-    /// Forgets every key whose number is below `boundary`.
+    /// Forgets every key whose number is below `boundary` and that is not `kept`.
     ///
     /// # Errors
     /// As [`rewrap`](Self::rewrap).
-    pub(crate) async fn trim_keys(&self, boundary: u64) -> Result<()> {
+    pub(crate) async fn trim_keys(&self, boundary: u64, kept: &HashSet<KeyId>) -> Result<()> {
         self.change_keys(&mut |keys| {
             let before = keys.len();
-            keys.retain(|key| key.id().0 >= boundary);
+            keys.retain(|key| key.id().0 >= boundary || kept.contains(&key.id()));
             Ok(keys.len() != before)
         })
         .await
@@ -195,6 +199,7 @@ impl Directory {
         at: Timestamp,
     ) -> Result<Shredding> {
         let _creating = self.creating.lock().await;
+        self.writer_in_step().await?;
         let key = super::topic_name_key(kind, name);
         let view = self.system.family(self.system.layout().topic_names()?).await?;
         let value = view.index.get(&key).await?.ok_or_else(|| {
@@ -255,6 +260,7 @@ impl Directory {
     /// # Errors
     /// As [`rewrap`](Self::rewrap).
     pub(crate) async fn forget_shredded(&self, shredding: &Shredding) -> Result<()> {
+        self.writer_in_step().await?;
         let key = [&[shredding.kind], shredding.name.as_bytes()].concat();
         let (mut page, _) = self.page(prefix_range(&key)).await?;
         page.retain(|entry| entry.id == shredding.topic);
@@ -271,12 +277,13 @@ impl Directory {
     /// # Errors
     /// As a commit.
     pub(crate) async fn end_shredding(&self) -> Result<()> {
-        self.writer()?.change(vec![note(COUNTER_SHRED, None)]).await
+        self.writer()?.change_for_room(vec![note(COUNTER_SHRED, None)]).await
     }
 
     /// Changes the keys of every topic, page by page; what is wrapped by an older key is wrapped
     /// anew in any case.
     async fn change_keys(&self, change: NewKeys<'_>) -> Result<()> {
+        self.writer_in_step().await?;
         let mut range = Some(KeyRange::all());
         while let Some(next) = range {
             let (page, rest) = self.page(next).await?;
@@ -325,7 +332,7 @@ impl Directory {
         if changes.is_empty() {
             return Ok(());
         }
-        self.writer()?.change(changes).await?;
+        self.writer()?.change_for_room(changes).await?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, topic| !page.iter().any(|entry| entry.id == topic.id));
         Ok(())

@@ -49,8 +49,9 @@ pub(super) async fn collect_garbage(shard: &Shard, state: &mut SealState) -> Res
     Ok(())
 }
 
-/// Removes pieces that the manifest does not name: what a crash between two passes left.
-pub(super) async fn collect_orphans(shard: &Shard) -> Result<()> {
+/// Removes pieces that the manifest does not name: what a crash between two passes left. Says how many
+/// there were.
+pub(super) async fn collect_orphans(shard: &Shard) -> Result<u64> {
     let context = shard.context();
     let manifest = Arc::clone(&shard.state().manifest);
     let live = live_pieces(shard, &manifest);
@@ -64,5 +65,6 @@ pub(super) async fn collect_orphans(shard: &Shard) -> Result<()> {
         orphans.extend(pieces.into_iter().map(|piece| (table.clone(), piece)));
     }
     orphans.retain(|piece| !live.contains(piece));
-    delete_pieces(&*context.engine, &context.database, &orphans).await
+    delete_pieces(&*context.engine, &context.database, &orphans).await?;
+    Ok(orphans.len() as u64)
 }

@@ -3,7 +3,7 @@
 use super::garbage::collect_garbage;
 use super::pass::{Pieces, is_retained};
 use super::rewrite::next_manifest;
-use super::{install, prepare};
+use super::{SealState, install, poisoning, prepare, take_turn};
 use crate::codec::corrupt;
 use crate::index::{
     Family, FamilyId, IndexContext, Memtable, Run, RunRef, RunWriter, Tombstones, merge,
@@ -40,9 +40,19 @@ pub(crate) async fn rebuild(
     family: FamilyId,
     progress: OnRebuild<'_>,
 ) -> Result<u64> {
-    let mut state = writer.seal_state().lock().await;
+    let mut state = take_turn(writer).await?;
+    let rebuilt = rebuild_with(writer, shared, (family, progress), &mut state).await;
+    rebuilt.map_err(|error| poisoning(writer, error))
+}
+
+async fn rebuild_with(
+    writer: &Writer,
+    shared: &Shared,
+    (family, progress): (FamilyId, OnRebuild<'_>),
+    state: &mut SealState,
+) -> Result<u64> {
     let shard = writer.shard();
-    prepare(shard, &mut state).await?;
+    prepare(writer, state).await?;
     let live = Arc::clone(&shard.state().manifest);
     let family = shard.layout().by_id(family.0)?;
     let mut sorter = Sorter {
@@ -58,8 +68,8 @@ pub(crate) async fn rebuild(
     let mut manifest = next_manifest(shard, shared, state.next_piece);
     let entries = built.replace(family, &mut manifest);
     drop(live);
-    install(writer, manifest, None, &mut state).await?;
-    collect_garbage(shard, &mut state).await?;
+    install(writer, manifest, None, state).await?;
+    collect_garbage(shard, state).await?;
     Ok(entries)
 }
 

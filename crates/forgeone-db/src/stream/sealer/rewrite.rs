@@ -3,16 +3,16 @@
 
 use super::garbage::collect_garbage;
 use super::pass::{Pieces, SHARED_SEGMENT_RAW_BYTES, is_retained, time_before};
-use super::{install, prepare};
+use super::{SealState, install, poisoning, prepare, take_turn};
 use crate::index::{Family, Run, RunRef, Tombstones, merge};
-use crate::log::{Manifest, SegmentRef};
+use crate::log::{Manifest, SegmentRef, is_older};
 use crate::piece::PieceWriter;
 use crate::stream::committer::Writer;
 use crate::stream::families::Layout;
 use crate::stream::segment::SegmentWriter;
 use crate::stream::shard::Shard;
 use crate::stream::store::Shared;
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{Error, ErrorKind, Outcome, Result};
 use std::sync::Arc;
 
 /// Raw bytes of segments that are rewritten before a manifest names them, so that the sealer gets
@@ -26,6 +26,15 @@ pub(crate) struct Remaining {
     pub(crate) runs: u64,
     /// Stored bytes of both.
     pub(crate) bytes: u64,
+    /// Segments and runs that cannot be read, which stay under the key that they have.
+    pub(crate) quarantined: u64,
+}
+
+impl Remaining {
+    /// Whether everything that can be read is sealed under newer keys.
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.segments == 0 && self.runs == 0
+    }
 }
 
 /// What to do about a database that was never written.
@@ -51,18 +60,21 @@ pub(crate) async fn amend(
     if_absent: IfAbsent,
     change: impl FnOnce(&mut Manifest) -> Result<()>,
 ) -> Result<()> {
-    let mut state = writer.seal_state().lock().await;
+    let mut state = take_turn(writer).await?;
     let shard = writer.shard();
-    prepare(shard, &mut state).await?;
-    let _rekeying = writer.rekeying().lock().await;
-    if shard.state().head.is_none() && if_absent == IfAbsent::Skip {
-        return Ok(());
-    }
-    let mut manifest = next_manifest(shard, shared, state.next_piece);
-    change(&mut manifest)?;
-    manifest.topics.sort_unstable_by_key(|topic| topic.id);
-    install(writer, manifest, None, &mut state).await?;
-    collect_garbage(shard, &mut state).await
+    let amended = async {
+        prepare(writer, &mut state).await?;
+        let _rekeying = writer.rekeying().lock().await;
+        if shard.state().head.is_none() && if_absent == IfAbsent::Skip {
+            return Ok(());
+        }
+        let mut manifest = next_manifest(shard, shared, state.next_piece);
+        change(&mut manifest)?;
+        manifest.topics.sort_unstable_by_key(|topic| topic.id);
+        install(writer, manifest, None, &mut state).await?;
+        collect_garbage(shard, &mut state).await
+    };
+    amended.await.map_err(|error| poisoning(writer, error))
 }
 
 /// The live manifest with the next number, and the topics as they are known now.
@@ -78,40 +90,60 @@ pub(super) fn next_manifest(shard: &Shard, shared: &Shared, next_piece: u64) -> 
 }
 
 /// Rewrites some of what is sealed under a key whose number is below `boundary`; says what is left.
-/// To be called until nothing is.
+/// To be called until nothing is. What is damaged is set aside: the manifest says so of it, and its
+/// key is to be kept.
 ///
 /// # Durability
 /// What was rewritten is durable on return, and not removed from its old place before.
 ///
 /// # Errors
-/// `Corrupt` when what is to be rewritten is damaged; as commits. Everything is then as before.
+/// As commits. Everything is then as before.
 pub(crate) async fn rewrite_older(
     writer: &Writer,
     shared: &Shared,
     boundary: u64,
 ) -> Result<Remaining> {
-    let older = |key: u64| key < boundary;
-    rewrite(writer, shared, &older, |run| older(run.key)).await
+    let stale = |run: &RunRef| is_older(run.key, run.quarantined, boundary);
+    rewrite(writer, shared, (boundary, OnDamage::SetAside), stale).await
+}
+
+/// What becomes of an index that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDamage {
+    /// It stays as it is.
+    SetAside,
+    /// The work fails.
+    Fail,
 }
 
 /// Writes the runs of all indexes of records anew, without entries of what was shredded.
 ///
 /// # Errors
-/// As [`rewrite_older`].
+/// `Corrupt` when an index is damaged; as commits. Everything is then as before.
 pub(crate) async fn drop_shredded_entries(writer: &Writer, shared: &Shared) -> Result<()> {
     // What was in the memtables when the records went is in a run by now.
-    rewrite(writer, shared, &|_| false, |run| !run.family.is_state()).await.map(drop)
+    rewrite(writer, shared, (0, OnDamage::Fail), |run| !run.family.is_state()).await.map(drop)
 }
 
 async fn rewrite(
     writer: &Writer,
     shared: &Shared,
-    older: &(dyn Fn(u64) -> bool + Sync),
+    from: (u64, OnDamage),
     stale: impl Fn(&RunRef) -> bool,
 ) -> Result<Remaining> {
-    let mut state = writer.seal_state().lock().await;
+    let mut state = take_turn(writer).await?;
+    let rewritten = rewrite_with((writer, shared), from, stale, &mut state).await;
+    rewritten.map_err(|error| poisoning(writer, error))
+}
+
+async fn rewrite_with(
+    (writer, shared): (&Writer, &Shared),
+    (boundary, on_damage): (u64, OnDamage),
+    stale: impl Fn(&RunRef) -> bool,
+    state: &mut SealState,
+) -> Result<Remaining> {
     let shard = writer.shard();
-    prepare(shard, &mut state).await?;
+    prepare(writer, state).await?;
     let live = Arc::clone(&shard.state().manifest);
     let stale: Vec<&Family> = shard
         .layout()
@@ -119,31 +151,46 @@ async fn rewrite(
         .iter()
         .filter(|family| live.runs.iter().any(|run| run.family == family.id && stale(run)))
         .collect();
-    if stale.is_empty() && !live.segments.iter().any(|segment| older(segment.key)) {
-        return Ok(Remaining::default());
+    if stale.is_empty() && !live.segments.iter().any(|segment| segment.is_older(boundary)) {
+        return Ok(remaining(&live, boundary));
     }
-    let step = Step { shard, live: &live, older };
+    let step = Step { shard, live: &live, boundary };
     let mut pieces = Pieces::new(&mut state.next_piece);
     let segments = step.segments(&mut pieces).await?;
     let mut runs = live.runs.clone();
     for family in stale {
-        let merged = step.merge(family, &mut pieces).await?;
-        runs.retain(|run| run.family != family.id);
-        runs.extend(merged);
+        match step.merge(family, &mut pieces).await {
+            Ok(merged) => {
+                runs.retain(|run| run.family != family.id);
+                runs.extend(merged);
+            }
+            Err(error) if on_damage == OnDamage::SetAside && is_damage(&error) => {
+                let own = runs.iter_mut().filter(|run| run.family == family.id);
+                own.filter(|run| run.key < boundary)
+                    .for_each(|run| run.quarantined = Some(boundary));
+            }
+            Err(error) => return Err(error),
+        }
     }
     pieces.commit(shard).await?;
     let manifest = Manifest { segments, runs, ..next_manifest(shard, shared, state.next_piece) };
-    let remaining = remaining(&manifest, older);
+    let remaining = remaining(&manifest, boundary);
     drop(live);
-    install(writer, manifest, None, &mut state).await?;
-    collect_garbage(shard, &mut state).await?;
+    install(writer, manifest, None, state).await?;
+    collect_garbage(shard, state).await?;
     Ok(remaining)
 }
 
-fn remaining(manifest: &Manifest, older: &(dyn Fn(u64) -> bool + Sync)) -> Remaining {
-    let segments = manifest.segments.iter().filter(|segment| older(segment.key));
-    let runs = manifest.runs.iter().filter(|run| older(run.key));
-    let mut left = Remaining::default();
+/// Whether stored bytes are damaged, and nothing was written because of it.
+fn is_damage(error: &Error) -> bool {
+    error.kind() == ErrorKind::Corrupt && error.outcome() == Outcome::Rejected
+}
+
+fn remaining(manifest: &Manifest, boundary: u64) -> Remaining {
+    let segments = manifest.segments.iter().filter(|segment| segment.is_older(boundary));
+    let runs = manifest.runs.iter().filter(|run| is_older(run.key, run.quarantined, boundary));
+    let quarantined = manifest.quarantined_keys().count() as u64;
+    let mut left = Remaining { quarantined, ..Remaining::default() };
     for segment in segments {
         left.segments += 1;
         left.bytes += segment.stored_bytes();
@@ -158,7 +205,8 @@ fn remaining(manifest: &Manifest, older: &(dyn Fn(u64) -> bool + Sync)) -> Remai
 struct Step<'a> {
     shard: &'a Shard,
     live: &'a Manifest,
-    older: &'a (dyn Fn(u64) -> bool + Sync),
+    /// Keys below it are old.
+    boundary: u64,
 }
 
 impl Step<'_> {
@@ -169,19 +217,22 @@ impl Step<'_> {
         let mut segments: Vec<SegmentRef> = Vec::with_capacity(self.live.segments.len());
         let mut raw_bytes = 0;
         for old in &self.live.segments {
-            if !(self.older)(old.key) || raw_bytes >= STEP_RAW_BYTES {
+            if !old.is_older(self.boundary) || raw_bytes >= STEP_RAW_BYTES {
                 segments.push(old.clone());
                 continue;
             }
             raw_bytes += old.raw_bytes.max(1);
-            let rewritten = if old.raw_bytes < SHARED_SEGMENT_RAW_BYTES {
-                self.segment(old, &segments, &mut shared_piece).await?
-            } else {
-                let mut own = pieces.begin(self.shard, table);
-                let rewritten = self.segment(old, &segments, &mut own).await?;
-                pieces.end(own)?;
-                rewritten
+            let mut own = (old.raw_bytes >= SHARED_SEGMENT_RAW_BYTES)
+                .then(|| pieces.begin(self.shard, table));
+            let piece = own.as_mut().unwrap_or(&mut shared_piece);
+            let rewritten = match self.segment(old, &segments, piece).await {
+                Err(error) if is_damage(&error) && self.is_damaged(old).await? => {
+                    SegmentRef { quarantined: Some(self.boundary), ..old.clone() }
+                }
+                rewritten => rewritten?,
             };
+            // Also of one that came to nothing: what others have left over is in it.
+            own.map_or(Ok(()), |own| pieces.end(own))?;
             segments.push(rewritten);
         }
         pieces.end(shared_piece)?;
@@ -208,6 +259,23 @@ impl Step<'_> {
         segment.finish().await
     }
 
+    /// Whether it is the segment that cannot be read, and not what it was to be written to.
+    async fn is_damaged(&self, old: &SegmentRef) -> Result<bool> {
+        let read = async {
+            let segment = self.shard.segment(old).await?;
+            let mut unit = 0;
+            while unit < segment.unit_count() {
+                unit += segment.units_from(unit).await?.len().max(1);
+            }
+            Ok(())
+        };
+        let read: Result<()> = read.await;
+        match read {
+            Err(error) if !is_damage(&error) => Err(error),
+            read => Ok(read.is_err()),
+        }
+    }
+
     /// All runs of a family as one.
     async fn merge(&self, family: &Family, pieces: &mut Pieces<'_>) -> Result<Option<RunRef>> {
         if Layout::is_pinned(family.id) {
@@ -223,8 +291,12 @@ impl Step<'_> {
         };
         let mut piece = pieces.begin(self.shard, &family.table);
         let merged =
-            merge(context, family, &opened, (Tombstones::Drop, &keeps), &mut piece).await?;
+            match merge(context, family, &opened, (Tombstones::Drop, &keeps), &mut piece).await {
+                Err(error) if !is_damage(&error) => return Err(error),
+                merged => merged,
+            };
+        // Also of one that came to nothing: what others have left over is in it.
         pieces.end(piece)?;
-        Ok(Some(merged))
+        merged.map(Some)
     }
 }
