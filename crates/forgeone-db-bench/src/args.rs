@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Log lines of `verify`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) verify_lines: usize,
-    /// Keys of `settings`.
+    /// Keys of `settings` and of `verify`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) settings: usize,
     /// Folder of log files for `loghub`, `logs`, `search` and `verify`.

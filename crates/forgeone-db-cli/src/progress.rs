@@ -17,15 +17,17 @@ impl Progress {
     /// Progress over bytes, or without an end where it is not known.
     pub(crate) fn bytes(what: &'static str, total: Option<u64>) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-        let template = match total {
-            Some(_) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-            None => "{msg} {spinner} {bytes} {bytes_per_sec}",
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
-        }
+        set_style(&bar, total);
         bar.set_message(what);
         Self { bar, since: Instant::now(), shown: false }
+    }
+
+    /// Learns how much there is, or that it is more than was thought; 0 says nothing.
+    pub(crate) fn expect(&self, total: u64) {
+        if total > 0 && self.bar.length() != Some(total) {
+            self.bar.set_length(total);
+            set_style(&self.bar, Some(total));
+        }
     }
 
     pub(crate) fn advance(&mut self, by: u64) {
@@ -35,6 +37,16 @@ impl Progress {
             self.shown = true;
         }
         self.bar.inc(by);
+    }
+}
+
+fn set_style(bar: &ProgressBar, total: Option<u64>) {
+    let template = match total {
+        Some(_) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        None => "{msg} {spinner} {bytes} {bytes_per_sec}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
     }
 }
 

@@ -7,11 +7,12 @@ use crate::Result;
 use crate::args::Args;
 use crate::data::{BATCH, Events};
 use crate::lines::many;
-use crate::machine::cpu_time;
+use crate::machine::{Size, cpu_time, memory};
 use crate::measure::{median, rate, timed};
-use crate::report::{READ, Report, Requirement, Row};
+use crate::report::{READ, Report, Requirement, Row, grouped};
 use crate::stores::{ForgeOne, KEY, Store as _};
-use forgeone_db::{VerifyDepth, VerifyReport};
+use forgeone_db::{Key, NewSetting, RedbManager, StoreOptions, VerifyDepth, VerifyReport};
+use std::path::Path;
 use std::time::Duration;
 
 /// Bytes of records a second of one core that a standard verification must reach.
@@ -41,6 +42,84 @@ pub(crate) fn run(args: &Args, report: &mut Report) -> Result<()> {
         }
         tell(report, (&store, depth), (raw, records), &turns);
     }
+    store.close()?;
+    unopened(args, report, (&store, records), dir.path())?;
+    settings(args, report)
+}
+
+/// The same at standard depth of the store while it is not open: then the engine checks its own pages
+/// as well.
+fn unopened(
+    args: &Args,
+    report: &mut Report,
+    (store, records): (&ForgeOne, u64),
+    dir: &Path,
+) -> Result<()> {
+    let options = || StoreOptions::new(dir.join("store")).key(Some(Key::raw(KEY)));
+    let mut millis = Vec::new();
+    for _ in 0..args.rounds {
+        let verify = || Ok(RedbManager::verify_store(options(), VerifyDepth::Standard, |_| {})?);
+        let (verified, time) = timed(verify)?;
+        if !verified.is_sound() || verified.engine_checked != verified.databases {
+            return Err(format!("the store is not sound: {:?}", verified.findings).into());
+        }
+        millis.push(time.as_secs_f64() * 1e3);
+    }
+    let bytes = Size::of(dir)?.length;
+    report.row(Row {
+        workload: "verify",
+        engine: store.name(),
+        what: format!("standard, not open, with the engine's pages in {} bytes", grouped(bytes)),
+        n: records,
+        durability: READ,
+        unit: "ms",
+        values: millis,
+        median: 0.0,
+    });
+    Ok(())
+}
+
+/// Many settings, which are verified in several passes where memory is short.
+fn settings(args: &Args, report: &mut Report) -> Result<()> {
+    let dir = scratch(args)?;
+    let store = ForgeOne::open(&dir.path().join("store"), args.shards, Some(KEY))?;
+    for first in (0..args.settings).step_by(BATCH) {
+        let batch: Vec<_> = (first..args.settings.min(first + BATCH))
+            .map(|number| NewSetting::new(format!("bench.setting-{number}"), number))
+            .collect();
+        store.manager().set_settings(&batch)?;
+    }
+    store.manager().seal()?;
+    let before = memory();
+    let (mut most, mut calls, mut again) = (before, 0u64, 0);
+    let (verified, time) = timed(|| {
+        Ok(store.manager().verify(VerifyDepth::Standard, |at| {
+            calls += 1;
+            again = at.bytes_again;
+            if calls.is_multiple_of(256) {
+                most = most.max(memory());
+            }
+        })?)
+    })?;
+    if !verified.is_sound() || verified.index_entries < args.settings as u64 {
+        return Err(format!("the settings are not sound: {:?}", verified.findings).into());
+    }
+    let mut row = |what: String, unit, value| {
+        report.row(Row {
+            workload: "verify",
+            engine: store.name(),
+            what,
+            n: args.settings as u64,
+            durability: READ,
+            unit,
+            values: vec![value],
+            median: 0.0,
+        });
+    };
+    row("standard, settings, by the clock".into(), "ms", time.as_secs_f64() * 1e3);
+    row("standard, settings, read again".into(), "MB", rate(again, Duration::from_secs(1)) / 1e6);
+    let more = rate(most - before, Duration::from_secs(1)) / f64::from(1 << 20);
+    row("standard, settings, resident beyond before".into(), "MiB", more);
     store.close()
 }
 

@@ -19,7 +19,7 @@ pub(crate) use state::{
     FlagsCommand, FlagsSetArgs, MetadataCommand, SettingsCommand, SettingsListArgs, SettingsSetArgs,
 };
 pub(crate) use store::{
-    InitArgs, ManArgs, QuotaArgs, RepairArgs, SalvageArgs, TourArgs, VerifyArgs,
+    InitArgs, ManArgs, QuotaArgs, RepairArgs, SalvageArgs, ScrubArgs, TourArgs, VerifyArgs,
 };
 pub(crate) use topics::{ShredArgs, TopicsCommand};
 pub(crate) use transfer::{ExportArgs, ExportKind, ImportArgs, OnConflict};
@@ -234,6 +234,25 @@ pub(crate) enum Command {
         "  forgeone-db verify --deep && echo sound",
     ))]
     Verify(VerifyArgs),
+    /// Verify over and over in the background, within a rate
+    ///
+    /// Goes through the whole store as `verify` does, reading no more than so many bytes a second,
+    /// pauses, and begins again, until it is interrupted. Works beside a writer, and changes nothing.
+    /// Prints what each round has found; with --json each round's report as one value.
+    ///
+    /// It does not check the engine's own pages, and does not read a store that does not open:
+    /// `verify` does both.
+    #[command(after_long_help = exits!(
+        "   3  no store in the directory",
+        "   4  wrong or missing key",
+        "   5  the last round found something that is damaged; standard output names the places",
+        "  10  written by a newer release",
+        "  11  access is denied, or --strict refuses the key file";
+        "Examples:",
+        "  forgeone-db scrub",
+        "  forgeone-db scrub --once --rate 50MB",
+    ))]
+    Scrub(ScrubArgs),
     /// Show what of the damage can be mended, and mend it with --yes
     ///
     /// Verifies the store, and prints what a repair would do: indexes, which follow from records

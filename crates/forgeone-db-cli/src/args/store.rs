@@ -37,6 +37,38 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ScrubArgs {
+    /// Bytes to read in a second at most, such as 500KB, 20MB or 1GB; 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "20MB", value_parser = bytes)]
+    pub(crate) rate: u64,
+    /// End after one round
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How long to pause between two rounds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub(crate) pause: u64,
+}
+
+/// Reads a number of bytes: plain, or with KB, MB or GB behind it.
+fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let factor = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" => 1_000,
+        "M" | "MB" => 1_000_000,
+        "G" | "GB" => 1_000_000_000,
+        _ => return Err("a size is a number with KB, MB, GB or nothing behind it".to_owned()),
+    };
+    let number: u64 = digits
+        .trim_end()
+        .parse()
+        .map_err(|_| "a size is a whole number, such as 20MB".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "that is too much".to_owned())
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RepairArgs {
     /// Do it, instead of showing what would be done
     #[arg(long)]

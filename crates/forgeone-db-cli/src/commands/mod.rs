@@ -18,6 +18,7 @@ mod query;
 mod quota;
 mod repair;
 mod salvage;
+mod scrub;
 mod settings;
 mod stats;
 mod topics;
@@ -56,6 +57,7 @@ pub(crate) fn run(args: Args, core_bytes: Option<u64>) -> Result<ExitCode, Failu
         Command::Export(args) => export::run(&place, &args)?,
         Command::Import(args) => import::run(&place, &args)?,
         Command::Verify(args) => verify::run(&place, &args)?,
+        Command::Scrub(args) => scrub::run(&place, &args)?,
         Command::Repair(args) => repair::run(&place, &args)?,
         Command::Salvage(args) => salvage::run(&place, &args)?,
         Command::Stats => stats::run(&place)?,

@@ -11,15 +11,21 @@ use serde_json::json;
 pub(super) fn run(place: &Place) -> Result<(), Failure> {
     let manager = place.read()?;
     let stats = manager.stats()?;
-    let topics = topics::find(&manager, &TopicPattern::all(), None)?;
+    let topics = topics::find(&manager, &TopicPattern::all(), None);
     let mut output = place.output();
     if output.format() == Format::Json {
         output.json(&json!({"store": stats}))?;
+    } else {
+        print_store(&mut output, place, &stats)?;
+    }
+    // What is damaged is told behind what is known all the same.
+    output.flush()?;
+    let topics = topics?;
+    if output.format() == Format::Json {
         for topic in &topics {
             output.json(&json!({"topic": topic}))?;
         }
     } else {
-        print_store(&mut output, place, &stats)?;
         print_topics(&mut output, &topics)?;
     }
     output.flush()?;
@@ -45,6 +51,12 @@ fn print_store(output: &mut Output, place: &Place, stats: &StoreStats) -> Result
     if let Some(change) = &stats.key_change {
         let text = format!("{change} is under way or unfinished; {}", key::WHO_FINISHES);
         output.line(Escaped(&text))?;
+    }
+    if stats.quarantined_databases > 0 {
+        output.line(format_args!(
+            "out of use because they are damaged: {} databases with {} topics",
+            stats.quarantined_databases, stats.quarantined_topics
+        ))?;
     }
     output.line("")?;
     output.line(format_args!(

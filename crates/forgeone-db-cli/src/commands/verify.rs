@@ -31,6 +31,7 @@ pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
     let mut progress = Progress::bytes("verifying", None);
     let mut shown = 0;
     let report = RedbManager::verify_store(options, depth, |at| {
+        progress.expect(at.bytes_total);
         progress.advance(at.bytes.saturating_sub(shown));
         shown = at.bytes;
     })
@@ -50,12 +51,15 @@ pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
     if report.is_sound() {
         return Ok(());
     }
-    let errors = report.errors().count() as u64 + report.findings_dropped;
-    Err(Failure::new(Exit::Corrupt, format!("the store is damaged: {errors} findings"))
-        .hint("copy the directory aside as it is, and see what can be mended: forgeone-db repair"))
+    Err(damaged(report.errors().count() as u64 + report.findings_dropped))
 }
 
-fn print(output: &mut Output, report: &VerifyReport) -> Result<(), Failure> {
+pub(super) fn damaged(errors: u64) -> Failure {
+    Failure::new(Exit::Corrupt, format!("the store is damaged: {errors} findings"))
+        .hint("copy the directory aside as it is, and see what can be mended: forgeone-db repair")
+}
+
+pub(super) fn print(output: &mut Output, report: &VerifyReport) -> Result<(), Failure> {
     for finding in &report.findings {
         if output.line(FindingLine(finding))? == Reader::Gone {
             return Ok(());

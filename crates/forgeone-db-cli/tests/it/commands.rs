@@ -4,7 +4,7 @@ use crate::support::{Home, contents, json, records, run, write_key};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const COMMANDS: [&[&str]; 51] = [
+pub(crate) const COMMANDS: [&[&str]; 52] = [
     &[],
     &["init"],
     &["tour"],
@@ -48,6 +48,7 @@ pub(crate) const COMMANDS: [&[&str]; 51] = [
     &["topics", "shred"],
     &["key", "rotate"],
     &["verify"],
+    &["scrub"],
     &["repair"],
     &["salvage"],
     &["stats"],
@@ -374,6 +375,53 @@ fn verify_finds_nothing_in_a_sound_store_and_names_what_is_damaged() {
     }
     let found = home.run(&["verify"], "").code(5);
     assert!(found.out.contains("damage"), "{}", found.out);
+    let report = &json(&home.run(&["--json", "verify"], "").code(5).out)[0];
+    for finding in report["findings"].as_array().unwrap() {
+        for name in ["severity", "database", "table", "topic", "from_seq", "to_seq"] {
+            assert!(finding.get(name).is_some(), "{name}: {finding}");
+        }
+        assert!(!finding["what"].as_str().unwrap().is_empty());
+        assert!(!finding["remedy"].as_str().unwrap().is_empty());
+    }
+    let scrubbed = home.run(&["scrub", "--once", "--rate", "0"], "").code(5);
+    assert!(scrubbed.out.contains("damage"), "{}", scrubbed.out);
+}
+
+#[test]
+fn stats_tells_what_is_out_of_use_and_still_all_the_rest() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 10)).ok();
+    for number in 0..4 {
+        let path = home.store().join(format!("events_shard_{number}.redb"));
+        if let Ok(mut bytes) = fs::read(&path) {
+            bytes[4096..].fill(0xff);
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let stats = home.run(&["stats"], "").code(5);
+    assert!(stats.out.contains("out of use because they are damaged: "), "{}", stats.out);
+    let stats = json(&home.run(&["--json", "stats"], "").code(5).out);
+    assert!(stats[0]["store"]["quarantined_databases"].as_u64() >= Some(1), "{stats:?}");
+    assert_eq!(stats[0]["store"]["quarantined_topics"], 1);
+}
+
+#[test]
+fn scrub_goes_round_after_round_within_its_rate_until_it_is_interrupted() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 500)).ok();
+    let once = home.run(&["scrub", "--once", "--rate", "1GB"], "").ok();
+    assert!(once.out.starts_with("sound: "), "{}", once.out);
+    let report = &home.json(&["scrub", "--once"])[0];
+    assert_eq!(report["depth"], "standard");
+    for rate in ["fast", "20XB", "-1", "99999999999GB"] {
+        home.run(&["scrub", "--once", "--rate", rate], "").code(2);
+    }
+    let scrub = home.start(&["--json", "scrub", "--rate", "0", "--pause", "0"]);
+    for _ in 0..3 {
+        assert!(scrub.line().contains("\"findings\":[]"));
+    }
+    scrub.signal(rustix::process::Signal::INT);
+    scrub.finish().ok();
 }
 
 #[test]

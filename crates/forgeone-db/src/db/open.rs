@@ -189,7 +189,7 @@ pub(super) struct Opening<'a> {
     pub(super) sidecar: Sidecar,
     keys: Arc<KeyStore>,
     pub(super) engine: Arc<dyn Engine>,
-    redb: Option<Arc<RedbEngine>>,
+    pub(super) redb: Option<Arc<RedbEngine>>,
     medium: Option<Arc<dyn Medium>>,
 }
 

@@ -3,6 +3,7 @@
 use super::compact::{CompactProgress, CompactReport};
 use super::database::Database;
 use super::key_work::{KeyProgress, KeyRotation, Shredded};
+use super::scrub::{Scrub, ScrubOptions};
 use super::stats::StoreStats;
 use crate::events::{
     EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StoredEvent,
@@ -213,6 +214,18 @@ impl RedbManager {
         progress: impl FnMut(&VerifyProgress) + Send,
     ) -> Result<VerifyReport> {
         run_blocking(self.database.verify(depth, progress))
+    }
+
+    /// Verifies the store in the background, round after round.
+    ///
+    /// # Errors
+    /// As [`Database::scrub`].
+    pub fn scrub(
+        &self,
+        options: ScrubOptions,
+        on_round: impl FnMut(&VerifyReport) + Send + 'static,
+    ) -> Result<Scrub> {
+        self.database.scrub(options, on_round)
     }
 
     /// As [`verify`](Self::verify), for a store that may be too damaged to open. Blocks.

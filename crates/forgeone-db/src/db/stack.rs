@@ -2,6 +2,7 @@
 
 use super::memory::MemorySplit;
 use super::open::SHARD_COUNT_DEFAULT;
+use crate::integrity::CheckPages;
 use crate::options::{StoreOptions, StorePlace};
 use crate::pool::PooledEngine;
 use crate::redb::{RedbEngine, RedbOptions, StoreDirectory, StoreLock};
@@ -57,6 +58,12 @@ impl Medium for RedbMedium {
 
     fn free_reserve(&self) -> u64 {
         self.redb.free_reserve()
+    }
+}
+
+impl CheckPages for RedbEngine {
+    fn check_pages(&self, database: &DatabaseName) -> Result<Option<()>> {
+        Self::check_pages(self, database)
     }
 }
 

@@ -27,6 +27,12 @@ pub struct StoreStats {
     /// The change of keys that is under way, or was cut short and waits to be finished.
     #[serde(default)]
     pub key_change: Option<PendingKeyChange>,
+    /// Databases that are out of use because they are damaged: see [`DatabaseStats::damage`].
+    #[serde(default)]
+    pub quarantined_databases: u64,
+    /// Topics that live in them, and can be neither read nor written.
+    #[serde(default)]
+    pub quarantined_topics: u64,
     /// What this handle has recovered after a crash.
     #[serde(default)]
     pub recovered: Vec<Recovered>,
@@ -84,6 +90,13 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
         available_bytes = usage.available_bytes.or(available_bytes);
         databases.push(of(shard, usage.allocated_bytes));
     }
+    let quarantined_databases = databases.iter().filter(|one| one.damage.is_some()).count() as u64;
+    let mut quarantined_topics = 0;
+    if quarantined_databases > 0 {
+        for streams in [core.events.streams(), core.logs.streams()] {
+            quarantined_topics += streams.topics_out_of_use().await?;
+        }
+    }
     Ok(StoreStats {
         allocated_bytes: databases.iter().map(|database| database.allocated_bytes).sum(),
         reserve_bytes: core.redb.as_ref().map_or(0, |redb| redb.reserve_bytes()),
@@ -94,6 +107,8 @@ pub(super) async fn collect(core: &Core) -> Result<StoreStats> {
         recovered: core.recovered(),
         orphans_removed: core.shared.orphans_removed(),
         databases,
+        quarantined_databases,
+        quarantined_topics,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Stores that may not open, for whoever looks at what is left of them.
 
 use super::open::{Opening, SHARD_COUNT_MAX, prepare, shards_of, system_name};
-use crate::integrity::Subject;
+use crate::integrity::{CheckPages, Pins, Subject};
 use crate::options::{OpenMode, StoreOptions};
 use crate::stream::{Layout, Shard, read_settings};
 use forgeone_db_engine::{Engine, Result};
@@ -57,6 +57,8 @@ impl Opening<'_> {
         let closed = self.closed().await;
         let keyrings = self.sidecar.keyrings().await?;
         let memory_bytes = self.memory.limits.searches / 2;
-        Ok(Subject { system, shards, shard_count, closed, keyrings, memory_bytes })
+        let pages = self.redb.clone().map(|redb| redb as Arc<dyn CheckPages>);
+        let pins = Pins::Walk;
+        Ok(Subject { system, shards, shard_count, closed, keyrings, memory_bytes, pins, pages })
     }
 }

@@ -3,10 +3,13 @@
 use super::check::read_closed;
 use super::database::Database;
 use super::open::Core;
+use super::sidecar::Sidecar;
 use super::unopened::{Unopened, close_unopened, open_unopened};
-use crate::integrity::{self, Subject, VerifyDepth, VerifyProgress, VerifyReport};
+use crate::crypto::KeyStore;
+use crate::integrity::{self, Pins, Subject, VerifyDepth, VerifyProgress, VerifyReport};
 use crate::options::StoreOptions;
 use crate::pool::off_thread;
+use crate::stream::{Shard, Shared};
 use forgeone_db_engine::Result;
 use std::sync::Arc;
 
@@ -39,8 +42,12 @@ impl Database {
         let core = self.core();
         core.shared.check_open()?;
         let room = core.shared.memory.searches.take_room();
-        let subject = subject(core, room.bytes).await?;
-        integrity::verify(subject, depth, &mut progress).await
+        let subject = Ground::of(core).subject(room.bytes, Pins::Walk).await?;
+        let mut on_progress = |at: &VerifyProgress| {
+            progress(at);
+            Ok(())
+        };
+        integrity::verify(subject, depth, &mut on_progress).await
     }
 
     /// As [`verify`](Self::verify), for a store that may be too damaged to open: only its keyring
@@ -58,22 +65,52 @@ impl Database {
         let environment = Arc::clone(&options.environment);
         let opened = off_thread(&*environment, "open", open_unopened(options)).await??;
         let Unopened { engine, subject } = opened;
-        let report = integrity::verify(subject, depth, &mut progress).await;
+        let mut on_progress = |at: &VerifyProgress| {
+            progress(at);
+            Ok(())
+        };
+        let report = integrity::verify(subject, depth, &mut on_progress).await;
         close_unopened(&engine).await;
         report
     }
 }
 
-async fn subject(core: &Core, memory_bytes: usize) -> Result<Subject> {
-    // Beside a writer the file is of an earlier close, and everything has grown since.
-    let watch = core.system.context().watch.as_deref();
-    let closed = read_closed(&core.sidecar, &core.keys, watch).await;
-    Ok(Subject {
-        system: Arc::clone(&core.system),
-        shards: core.shards.clone(),
-        shard_count: core.settings.shard_count,
-        closed,
-        keyrings: core.sidecar.keyrings().await?,
-        memory_bytes,
-    })
+/// What a verification of an open store stands on, without keeping the store open.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) system: Arc<Shard>,
+    pub(super) shards: Vec<Arc<Shard>>,
+    shard_count: u32,
+    sidecar: Sidecar,
+    keys: Arc<KeyStore>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Ground {
+    pub(super) fn of(core: &Core) -> Self {
+        Self {
+            system: Arc::clone(&core.system),
+            shards: core.shards.clone(),
+            shard_count: core.settings.shard_count,
+            sidecar: core.sidecar.clone(),
+            keys: Arc::clone(&core.keys),
+            shared: Arc::clone(&core.shared),
+        }
+    }
+
+    pub(super) async fn subject(&self, memory_bytes: usize, pins: Pins) -> Result<Subject> {
+        // Beside a writer the file is of an earlier close, and everything has grown since.
+        let watch = self.system.context().watch.as_deref();
+        let closed = read_closed(&self.sidecar, &self.keys, watch).await;
+        Ok(Subject {
+            system: Arc::clone(&self.system),
+            shards: self.shards.clone(),
+            shard_count: self.shard_count,
+            closed,
+            keyrings: self.sidecar.keyrings().await?,
+            memory_bytes,
+            pins,
+            pages: None,
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! The blocks behind the manifest: one chain, up to the head.
 
-use super::report::{Finding, Ledger, contained};
+use super::report::{Finding, Ledger, VerifyDepth, contained};
 use super::walk::{REMEDY_DATABASE, Walk};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
@@ -43,7 +43,7 @@ impl Walk {
                 Ok((block, bytes)) => {
                     ledger.report.blocks += 1;
                     self.check_block(&block, &mut links, ledger);
-                    ledger.authenticated(bytes);
+                    ledger.authenticated(bytes)?;
                 }
                 Err(error) => {
                     if let Some(oldest) = self.dropped_up_to(next).await? {
@@ -111,6 +111,9 @@ impl Walk {
             let subject = section.subject;
             let result = decode_section(section, block).and_then(|batch| {
                 ledger.report.records += batch.records.len() as u64;
+                if ledger.report.depth > VerifyDepth::Quick && subject >= TOPIC_ID_MIN {
+                    self.gather_ids(subject, &batch);
+                }
                 if subject == SUBJECT_STATE {
                     let changes = batch.records.iter().map(|record| record.payload.clone());
                     self.tail_state.extend(changes);

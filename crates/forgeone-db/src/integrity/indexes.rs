@@ -1,12 +1,14 @@
 //! Every run of every index, and whether indexes say what the records say.
 
 use super::digest::{Digest, DigestKey};
+use super::ids::{REMEDY_TWICE, twice};
 use super::report::{Finding, Ledger, contained};
 use super::walk::Walk;
 use crate::codec::corrupt;
 use crate::index::{AuditedRuns, Family, Index, Run, Scan};
 use crate::log::TOPIC_ID_MIN;
 use crate::stream::{entry_position, index_entries};
+use bytes::Bytes;
 use forgeone_db_engine::{Direction, Entry, Error, KeyRange, Result};
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ impl Walk {
             return Ok(());
         }
         for family in self.layout().families().to_vec() {
+            self.pin_for_index().await?;
             loop {
                 let saved = (ledger.report.runs, ledger.report.index_entries);
                 let mut others = Vec::new();
@@ -112,14 +115,14 @@ impl Walk {
             }
             match merged.take_bytes() {
                 0 => {}
-                bytes => ledger.authenticated(bytes),
+                bytes => ledger.authenticated(bytes)?,
             }
         }
         ledger.report.runs += runs.len() as u64;
         for run in runs {
             ledger.report.index_entries += run.named().entries;
         }
-        ledger.authenticated(merged.take_bytes());
+        ledger.authenticated(merged.take_bytes())?;
         Ok(digest)
     }
 
@@ -175,14 +178,17 @@ impl Walk {
                             if id != family.id || sequence > bounds.last {
                                 continue;
                             }
-                            if index.get(&key).await?.is_none_or(|found| *found != *value) {
+                            let found = index.get(&key).await?;
+                            if found.as_ref().is_some_and(|found| **found == *value) {
+                                continue;
+                            }
+                            count += 1;
+                            let place = (bounds.subject, sequence);
+                            if let Some(twin) = self.twin_of(family, key, found).await? {
+                                self.name_twin(family, place, twin, ledger);
+                            } else {
                                 let what = "an index lacks a record, or has it in another place";
-                                count += 1;
-                                self.disagreement(
-                                    (family, what, count),
-                                    (bounds.subject, sequence),
-                                    ledger,
-                                );
+                                self.disagreement((family, what, count), place, ledger);
                             }
                         }
                     }
@@ -196,6 +202,36 @@ impl Walk {
             ledger.add(self.report(&corrupt(&what), &family.table, REMEDY).of_index(family.id));
         }
         Ok(())
+    }
+
+    /// The number of another record that gives the entry which the index has in place of this one.
+    async fn twin_of(
+        &self,
+        family: &Family,
+        key: Vec<u8>,
+        found: Option<Bytes>,
+    ) -> Result<Option<u64>> {
+        let Some(value) = found else { return Ok(None) };
+        let entry = Entry { key: key.into(), value };
+        let Ok(place) = entry_position(family.id, &entry.key, &entry.value) else {
+            return Ok(None);
+        };
+        let derived = contained(self.is_derived(family, &entry, place).await)?;
+        Ok(derived.is_ok_and(|derived| derived).then_some(place.1))
+    }
+
+    fn name_twin(
+        &self,
+        family: &Family,
+        (subject, sequence): (u64, u64),
+        twin: u64,
+        ledger: &mut Ledger<'_>,
+    ) {
+        let finding = self
+            .report(&twice(twin), &family.table, REMEDY_TWICE)
+            .in_topic(self.topic_name(subject))
+            .range(sequence, sequence);
+        ledger.add(finding);
     }
 
     async fn name_extras(

@@ -125,11 +125,13 @@ mod tests {
     fn changes() -> Vec<(FamilyId, Vec<u8>, Option<Vec<u8>>)> {
         let change = |number: u32, round: u32| {
             let value = format!("{number} {round}").into_bytes();
-            let value = (number % 10 != 0 || round == 0).then_some(value);
+            let value = (!number.is_multiple_of(10) || round == 0).then_some(value);
             (FamilyId(u64::from(18 + number % 2)), number.to_be_bytes().to_vec(), value)
         };
         let first = (0..3000).map(|number| change(number, 0));
-        let again = (0..3000).filter(|number| number % 5 == 0).map(|number| change(number, 1));
+        let again = (0..3000)
+            .filter(|number: &u32| number.is_multiple_of(5))
+            .map(|number| change(number, 1));
         first.chain(again).collect()
     }
 

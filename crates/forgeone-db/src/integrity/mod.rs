@@ -10,6 +10,7 @@
 
 mod chain;
 mod digest;
+mod ids;
 mod indexes;
 mod latest;
 mod records;
@@ -31,11 +32,11 @@ use crate::log::Witness;
 use crate::stream::Shard;
 use bytes::Bytes;
 use digest::DigestKey;
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{DatabaseName, Result};
 use report::Ledger;
 use std::sync::Arc;
 use topics::Topics;
-use walk::Walk;
+use walk::{Walk, expected_bytes};
 use witnesses::Witnesses;
 
 /// What is to be verified.
@@ -53,6 +54,29 @@ pub(crate) struct Subject {
     pub(crate) keyrings: [Option<Bytes>; 2],
     /// What the verification may hold of the keys of state.
     pub(crate) memory_bytes: usize,
+    /// What a writer in this process keeps for the verification.
+    pub(crate) pins: Pins,
+    /// Checks what the engine does not check by itself; none on a store that is open.
+    pub(crate) pages: Option<Arc<dyn CheckPages>>,
+}
+
+/// What a writer in this process keeps of what it has replaced, while a verification may want it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pins {
+    /// All that was there when the walk of a database began.
+    Walk,
+    /// What was there when the walk of an index began, and the system database as with `Walk`: for
+    /// walks that take long. Records are looked for in what replaced them.
+    Index,
+}
+
+/// The engine's own structure below what is stored.
+pub(crate) trait CheckPages: std::fmt::Debug + Send + Sync {
+    /// Whether the database's own structure is whole; `None` where that cannot be known now.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is not; as reads.
+    fn check_pages(&self, database: &DatabaseName) -> Result<Option<()>>;
 }
 
 /// Verifies a store.
@@ -66,7 +90,7 @@ pub(crate) async fn verify(
     on_progress: OnProgress<'_>,
 ) -> Result<VerifyReport> {
     let mut ledger = Ledger::new(depth, subject.memory_bytes, on_progress);
-    check_keyrings(&subject.keyrings, &mut ledger);
+    check_keyrings(&subject.keyrings, &mut ledger)?;
     if subject.system.context().keys.keyring().previous_generation().is_some() {
         let what = "the wrapping key is being replaced: keys are being wrapped anew";
         let remedy = "none needed: the writer goes on with it, or the next one";
@@ -81,14 +105,21 @@ pub(crate) async fn verify(
         Ok(heads) => heads.iter().for_each(|head| witnesses.add(head, "the last clean close")),
         Err(error) => ledger.add(Finding::of(&error, "remove the file if you know why it differs")),
     }
+    if depth > VerifyDepth::Quick {
+        for shard in std::iter::once(&subject.system).chain(&subject.shards) {
+            ledger.expect(expected_bytes(shard).await?);
+        }
+    }
     for shard in &subject.shards {
-        let mut walk = Walk::start(shard, &mut ledger).await?;
+        let mut walk = Walk::start(shard, subject.pins, &mut ledger).await?;
+        check_pages(subject.pages.as_deref(), shard, &mut ledger)?;
         if let Some(walk) = &mut walk {
             walk.check(&key, &mut ledger).await?;
             topics.add_shard(walk, &mut ledger).await?;
             witnesses.add_walk(walk);
         }
     }
+    check_pages(subject.pages.as_deref(), &subject.system, &mut ledger)?;
     // After the shards: a topic is in the directory before its first record is in a shard.
     let errors = ledger.report.errors().count();
     let keyring = subject.system.context().keys.number();
@@ -109,7 +140,29 @@ pub(crate) async fn verify(
     Ok(ledger.report)
 }
 
-fn check_keyrings(copies: &[Option<Bytes>; 2], ledger: &mut Ledger<'_>) {
+/// Whether the engine can go on writing to a database without harm.
+fn check_pages(
+    pages: Option<&dyn CheckPages>,
+    shard: &Shard,
+    ledger: &mut Ledger<'_>,
+) -> Result<()> {
+    const REMEDY: &str = "write nothing to it: a write may lose more; copy the directory aside, then \
+                          write a new store from it: forgeone-db salvage";
+    let Some(pages) = pages.filter(|_| ledger.report.depth > VerifyDepth::Quick) else {
+        return Ok(());
+    };
+    let database = &shard.context().database;
+    match contained(pages.check_pages(database))? {
+        Ok(checked) => ledger.report.engine_checked += u64::from(checked.is_some()),
+        Err(error) => {
+            ledger.report.engine_checked += 1;
+            ledger.add(Finding::of(&error, REMEDY).in_database(database));
+        }
+    }
+    Ok(())
+}
+
+fn check_keyrings(copies: &[Option<Bytes>; 2], ledger: &mut Ledger<'_>) -> Result<()> {
     const REMEDY: &str = "copy the sound one over it, or change any key slot, which writes both";
     for (number, copy) in copies.iter().enumerate() {
         let found = copy.as_ref().map(|copy| choose(&[Some(copy.clone())]));
@@ -117,10 +170,11 @@ fn check_keyrings(copies: &[Option<Bytes>; 2], ledger: &mut Ledger<'_>) {
             None => format!("copy {number} of the keyring is missing"),
             Some(Err(error)) => format!("copy {number} of the keyring is damaged: {error}"),
             Some(Ok(_)) => {
-                ledger.authenticated(copy.as_ref().map_or(0, |copy| copy.len() as u64));
+                ledger.authenticated(copy.as_ref().map_or(0, |copy| copy.len() as u64))?;
                 continue;
             }
         };
         ledger.add(Finding::new(FindingSeverity::Warning, what, REMEDY));
     }
+    Ok(())
 }

@@ -5,9 +5,8 @@ use super::report::{Ledger, VerifyDepth, contained};
 use super::walk::{Bounds, Hole, Walk};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::index::Index;
 use crate::log::{Floor, SegmentRef, TOPIC_ID_MIN};
-use crate::stream::{RecordBatch, Segment, id_key, index_entries, parse_sequence};
+use crate::stream::{RecordBatch, Segment, index_entries};
 use forgeone_db_engine::Result;
 use std::sync::Arc;
 
@@ -20,27 +19,16 @@ impl Walk {
         key: &DigestKey,
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
-        let ids = match ledger.report.depth {
-            VerifyDepth::Deep => self.open_ids().await?,
-            VerifyDepth::Quick | VerifyDepth::Standard => None,
-        };
         for bounds in self.bounds.clone() {
-            self.check_subject(bounds, (key, ids.as_ref()), ledger).await?;
+            self.check_subject(bounds, key, ledger).await?;
         }
-        Ok(())
-    }
-
-    /// The index of ids, for looking up every record as a reader would. None where there is none
-    /// or it is damaged, which the check of the indexes reports.
-    async fn open_ids(&self) -> Result<Option<Index>> {
-        let Ok(family) = self.layout().ids() else { return Ok(None) };
-        Ok(contained(self.open_index(family).await)?.ok())
+        self.look_up(ledger).await
     }
 
     async fn check_subject(
         &mut self,
         bounds: Bounds,
-        (key, ids): (&DigestKey, Option<&Index>),
+        key: &DigestKey,
         ledger: &mut Ledger<'_>,
     ) -> Result<()> {
         let mut next = bounds.first;
@@ -64,11 +52,11 @@ impl Walk {
             match contained(opened)? {
                 Ok(segment) => {
                     ledger.report.segments += 1;
-                    ledger.authenticated(reference.piece.directory_bytes.into());
+                    ledger.authenticated(reference.piece.directory_bytes.into())?;
                     let given_up = || self.floor_of(bounds.subject).map(Floor::time_max);
                     let before = before.map(|segment| segment.time_max()).or_else(given_up);
                     let before = before.unwrap_or(Timestamp::MIN);
-                    let place = Place { bounds, before, key, ids };
+                    let place = Place { bounds, before, key };
                     next = self.check_segment(&segment, next, &place, ledger).await?;
                 }
                 Err(_) if self.has_moved().await? => {}
@@ -123,7 +111,7 @@ impl Walk {
                 }
                 next = self.take(&batch, next, place, ledger).await?;
                 ledger.report.units += 1;
-                ledger.authenticated(bytes);
+                ledger.authenticated(bytes)?;
                 index += 1;
             }
         }
@@ -139,7 +127,7 @@ impl Walk {
         ledger: &mut Ledger<'_>,
     ) -> Result<u64> {
         let subject = place.bounds.subject;
-        let mut ids = Vec::new();
+        let is_deep = ledger.report.depth == VerifyDepth::Deep;
         for (sequence, record) in (batch.first..).zip(&batch.records) {
             if sequence < next || sequence > place.bounds.last {
                 continue;
@@ -153,39 +141,14 @@ impl Walk {
                 let digest = self.derived.entry(family).or_default();
                 digest.add(place.key, family, (&key, &value));
             }
-            if let Some(id) = record.id.filter(|_| place.ids.is_some()) {
-                ids.push((sequence, id_key(&id, subject).into()));
+            if let Some(id) = record.id.filter(|_| is_deep) {
+                self.lookups.add(subject, sequence, &id);
             }
         }
-        if let Some(index) = place.ids {
-            self.look_up(index, subject, &ids, ledger).await?;
+        if self.lookups.is_full() {
+            self.look_up(ledger).await?;
         }
         Ok(batch.last().max(next.saturating_sub(1)) + 1)
-    }
-
-    async fn look_up(
-        &self,
-        index: &Index,
-        subject: u64,
-        ids: &[(u64, bytes::Bytes)],
-        ledger: &mut Ledger<'_>,
-    ) -> Result<()> {
-        let keys: Vec<_> = ids.iter().map(|(_, key)| key.clone()).collect();
-        // A damaged run is reported by the check of the indexes.
-        let Ok(found) = contained(index.get_many(&keys).await)? else { return Ok(()) };
-        for ((sequence, _), value) in ids.iter().zip(found) {
-            let sequences = value.map(|value| parse_sequence(&value));
-            if !matches!(sequences, Some(Ok(found)) if found == *sequence) {
-                let error = corrupt("a record cannot be found by its id")
-                    .with("topic id", subject)
-                    .with("from", sequence)
-                    .with("to", sequence);
-                let family = self.layout().ids()?;
-                let finding = self.report(&error, &family.table, super::indexes::REMEDY);
-                ledger.add(finding.of_index(family.id));
-            }
-        }
-        Ok(())
     }
 
     /// Notes records that cannot be read.
@@ -211,6 +174,4 @@ struct Place<'a> {
     /// The topic's greatest time before the segment.
     before: Timestamp,
     key: &'a DigestKey,
-    /// For looking up every id.
-    ids: Option<&'a Index>,
 }

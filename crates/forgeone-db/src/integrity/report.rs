@@ -85,6 +85,9 @@ pub struct VerifyReport {
     pub index_entries: u64,
     /// Stored bytes authenticated.
     pub bytes: u64,
+    /// Databases whose engine's own pages were checked.
+    #[serde(default)]
+    pub engine_checked: u64,
     /// Pieces that no manifest names: left by a crash, or being written at the moment.
     pub orphan_pieces: u64,
     /// What was found, at most 10,000.
@@ -112,7 +115,8 @@ pub struct VerifyProgress {
     pub database: String,
     /// Stored bytes authenticated so far, in all databases.
     pub bytes: u64,
-    /// Stored bytes that the databases looked at so far name.
+    /// Stored bytes that sealed records and indexes had when the verification began, which is about
+    /// how many there are to authenticate; 0 at depth `Quick`.
     pub bytes_total: u64,
     /// Stored bytes read once more so far, where memory is too short for all keys of state.
     pub bytes_again: u64,
@@ -120,8 +124,8 @@ pub struct VerifyProgress {
     pub records: u64,
 }
 
-/// Is told from time to time how far a verification has come.
-pub(crate) type OnProgress<'a> = &'a mut (dyn FnMut(&VerifyProgress) + Send);
+/// Is told from time to time how far a verification has come; an error ends it with that.
+pub(crate) type OnProgress<'a> = &'a mut (dyn FnMut(&VerifyProgress) -> Result<()> + Send);
 
 /// The report while it is written.
 pub(super) struct Ledger<'a> {
@@ -142,24 +146,34 @@ impl<'a> Ledger<'a> {
         Self { report, progress: VerifyProgress::default(), on_progress, memory_bytes }
     }
 
-    /// Begins with a database that names so many bytes.
-    pub(super) fn begin(&mut self, database: &str, bytes_total: u64) {
+    /// Begins with a database.
+    pub(super) fn begin(&mut self, database: &str) {
         database.clone_into(&mut self.progress.database);
-        self.progress.bytes_total += bytes_total;
+    }
+
+    /// A database names so many bytes that are to be read.
+    pub(super) const fn expect(&mut self, bytes: u64) {
+        self.progress.bytes_total += bytes;
     }
 
     /// Counts stored bytes that were authenticated.
-    pub(super) fn authenticated(&mut self, bytes: u64) {
+    ///
+    /// # Errors
+    /// Whatever the caller wants to end the verification with.
+    pub(super) fn authenticated(&mut self, bytes: u64) -> Result<()> {
         self.report.bytes += bytes;
         self.progress.bytes = self.report.bytes;
         self.progress.records = self.report.records;
-        (self.on_progress)(&self.progress);
+        (self.on_progress)(&self.progress)
     }
 
     /// Says that the verification goes on, in bytes that were authenticated before.
-    pub(super) fn read_again(&mut self, bytes: u64) {
+    ///
+    /// # Errors
+    /// As [`authenticated`](Self::authenticated).
+    pub(super) fn read_again(&mut self, bytes: u64) -> Result<()> {
         self.progress.bytes_again += bytes;
-        (self.on_progress)(&self.progress);
+        (self.on_progress)(&self.progress)
     }
 
     pub(super) fn add(&mut self, finding: Finding) {

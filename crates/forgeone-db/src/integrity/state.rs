@@ -1,5 +1,6 @@
 //! State: what is folded from changes, and whether its indexes say the same.
 
+use super::Pins;
 use super::digest::{Digest, DigestKey};
 use super::indexes::REMEDY;
 use super::report::{Ledger, contained};
@@ -37,7 +38,7 @@ pub(super) async fn check_system(
     let before = ledger.report.clone();
     let mut restarts = 0;
     loop {
-        let Some(mut walk) = Walk::start(shard, ledger).await? else { return Ok(None) };
+        let Some(mut walk) = Walk::start(shard, Pins::Walk, ledger).await? else { return Ok(None) };
         walk.check(key, ledger).await?;
         if walk.moved && restarts < RESTARTS_MAX {
             restarts += 1;
@@ -164,7 +165,7 @@ impl Walk {
                     }
                 }
                 let bytes = segment.unit_span(index).map_or(0, |(_, _, bytes)| bytes);
-                ledger.read_again(bytes);
+                ledger.read_again(bytes)?;
                 index += 1;
             }
         }

@@ -3,8 +3,9 @@
 
 use super::{VerifyDepth, VerifyReport};
 use crate::db::Database;
-use crate::log::Manifest;
+use crate::log::{BlockDraft, Manifest, SectionDraft};
 use crate::options::{OpenMode, StoreOptions};
+use crate::stream::{RecordBatch, decode_section};
 use crate::{EventMessage, Key, NewSetting};
 use chrono::TimeZone as _;
 use forgeone_db_engine::{Durability, MemoryEngine};
@@ -159,4 +160,72 @@ fn times_that_lead_a_search_astray_are_named() {
 fn a_segment_of_another_range_is_refused() {
     let report = verified(1, |manifest| manifest.segments[0].last -= 1);
     assert!(!report.is_sound());
+}
+
+/// Adds the 19th record of the one topic, which is its newest by time, to the end once more.
+async fn store_twice(store: &Database) {
+    let writer = &store.writers()[1];
+    let (log, shard) = (writer.log(), writer.shard());
+    let topics = &shard.context().topics;
+    let subject = topics.intros()[0].id;
+    let head = log.head().await;
+    let (block, _) = shard.context().load_block(head.number).await.unwrap();
+    let batch = decode_section(&block.sections[0], &block).unwrap();
+    let mut record = batch.get(19).unwrap().clone();
+    record.late = false;
+    let encoded = RecordBatch::encode(21, &[record], &[]);
+    let section = SectionDraft {
+        subject,
+        first: 21,
+        count: 1,
+        key: topics.present_key(subject).unwrap(),
+        ids: encoded.ids,
+        columns: encoded.columns,
+    };
+    let draft = BlockDraft {
+        stamp: head.stamp + 100,
+        time: block.time,
+        witnesses: Vec::new(),
+        topics: Vec::new(),
+        sections: vec![section],
+    };
+    log.append(draft).await.unwrap();
+}
+
+// Issue 4, point 1: duplicated records are found, and told as what they are.
+#[test]
+fn a_record_that_is_there_twice_is_named_as_that_and_its_twin_too() {
+    block_on(async {
+        let engine = MemoryEngine::new();
+        let options = || {
+            StoreOptions::with_engine(Arc::new(engine.reopen()))
+                .durability(Durability::None)
+                .key(Key::raw([7; 32]))
+                .shard_count(1)
+                .mode(OpenMode::OpenOrCreate)
+        };
+        let store = Database::open(options()).await.unwrap();
+        let batch: Vec<_> = (1..=20).map(|number| event("topic", number)).collect();
+        store.events().publish_batch(&batch).await.unwrap();
+        store_twice(&store).await;
+        drop(store);
+        let store = Database::open(options()).await.unwrap();
+        for sealed in [false, true] {
+            for depth in [VerifyDepth::Standard, VerifyDepth::Deep] {
+                let report = store.verify(depth, |_| ()).await.unwrap();
+                let twins: Vec<_> = report
+                    .errors()
+                    .filter(|finding| finding.what.contains("a record is there twice"))
+                    .collect();
+                assert_eq!(twins.len(), 1, "sealed {sealed}, {depth:?}: {report:#?}");
+                let told = (twins[0].from_seq, twins[0].what.contains("also at: 21"));
+                let other = (twins[0].from_seq, twins[0].what.contains("also at: 19"));
+                assert!(told == (Some(19), true) || other == (Some(21), true), "{twins:#?}");
+                assert_eq!(twins[0].topic.as_deref(), Some("topic"));
+                assert_eq!(twins[0].index, None, "no index built anew mends it");
+            }
+            store.seal().await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
 }

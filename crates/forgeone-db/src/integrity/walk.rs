@@ -1,6 +1,8 @@
 //! The walk through one database: its snapshot, and what to do when a writer moves on.
 
+use super::Pins;
 use super::digest::{Digest, DigestKey};
+use super::ids::{Lookup, Lookups};
 use super::latest::{KEY_BYTES_MAX, Latest};
 use super::report::{Finding, FindingSeverity, Ledger, VerifyDepth, contained};
 use super::state::State;
@@ -47,7 +49,8 @@ pub(super) struct Walk {
     /// What is read from now; none if it is damaged.
     pub(super) manifest: Option<Arc<Manifest>>,
     /// Keeps the pieces of the manifest from being dropped by a writer in this process.
-    pin: Arc<Manifest>,
+    pin: Option<Arc<Manifest>>,
+    pins: Pins,
     /// What was sealed when the walk began, by subject.
     pub(super) bounds: Vec<Bounds>,
     pub(super) holes: Vec<Hole>,
@@ -56,6 +59,10 @@ pub(super) struct Walk {
     /// Hashes of the blocks that were read, and of the last one that is sealed.
     pub(super) links: BTreeMap<u64, Hash>,
     pub(super) witnesses: Vec<Witness>,
+    /// Ids that wait to be looked up.
+    pub(super) lookups: Lookups,
+    /// Ids of records that are not sealed.
+    pub(super) tail_ids: Vec<Lookup>,
     /// Changes of state behind what is sealed.
     pub(super) tail_state: Vec<Vec<u8>>,
     /// The directory and the counters, folded from what is sealed.
@@ -70,7 +77,11 @@ pub(super) struct Walk {
 impl Walk {
     /// Takes the snapshot. `None` if the database was never written to, or its head is damaged,
     /// which is then in the report.
-    pub(super) async fn start(shard: &Arc<Shard>, ledger: &mut Ledger<'_>) -> Result<Option<Self>> {
+    pub(super) async fn start(
+        shard: &Arc<Shard>,
+        pins: Pins,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Option<Self>> {
         let mut context = shard.context().clone();
         context.topics = Arc::new(context.topics.without_topics());
         let (head, pin) = match contained(pinned_head(&context, shard).await)? {
@@ -92,12 +103,15 @@ impl Walk {
             cache: SegmentCache::new(0),
             head,
             manifest: None,
-            pin,
+            pin: (pins == Pins::Walk).then_some(pin),
+            pins,
             bounds: Vec::new(),
             holes: Vec::new(),
             derived: HashMap::new(),
             links: BTreeMap::new(),
             witnesses: Vec::new(),
+            lookups: Lookups::new(ledger.memory_bytes),
+            tail_ids: Vec::new(),
             tail_state: Vec::new(),
             state: State::new(),
             latest: Latest::new(ledger.memory_bytes / KEY_BYTES_MAX),
@@ -113,8 +127,7 @@ impl Walk {
         loop {
             match contained(self.context.load_manifest(&self.head).await)? {
                 Ok(manifest) => {
-                    let bytes: u64 = named_bytes(&manifest);
-                    ledger.begin(self.context.database.as_str(), bytes);
+                    ledger.begin(self.context.database.as_str());
                     self.bounds = bounds(&manifest);
                     self.witnesses.clone_from(&manifest.witnesses);
                     self.links.insert(manifest.covers, manifest.covers_hash);
@@ -126,12 +139,13 @@ impl Walk {
                     // The writer may have installed another one in between.
                     let before = self.head.manifest;
                     if let Some((head, pin)) = pinned_head(&self.context, &self.shard).await? {
-                        (self.head, self.pin) = (head, pin);
+                        self.head = head;
+                        self.hold(pin);
                     }
                     if self.head.manifest != before && self.count_move() {
                         continue;
                     }
-                    ledger.begin(self.context.database.as_str(), 0);
+                    ledger.begin(self.context.database.as_str());
                     ledger.add(
                         Finding::of(&error, REMEDY_DATABASE)
                             .in_database(&self.context.database)
@@ -141,6 +155,22 @@ impl Walk {
                 }
             }
         }
+    }
+
+    /// Takes another pin in the place of the one that is held, if one is.
+    fn hold(&mut self, pin: Arc<Manifest>) {
+        if self.pin.is_some() {
+            self.pin = Some(pin);
+        }
+    }
+
+    /// Before the walk of an index: what is there now is kept until the next one.
+    pub(super) async fn pin_for_index(&mut self) -> Result<()> {
+        if self.pins == Pins::Index {
+            self.pin = Some(Arc::clone(&self.shard.state().manifest));
+            self.has_moved().await?;
+        }
+        Ok(())
     }
 
     fn introduce(&self, manifest: &Manifest) {
@@ -178,9 +208,13 @@ impl Walk {
     pub(super) async fn check(&mut self, key: &DigestKey, ledger: &mut Ledger<'_>) -> Result<()> {
         self.check_blocks(ledger).await?;
         if ledger.report.depth > VerifyDepth::Quick {
+            self.find_twins(ledger).await?;
             self.check_records(key, ledger).await?;
             self.fold_rest(key, ledger).await?;
             self.check_indexes(key, ledger).await?;
+            if self.pins == Pins::Index {
+                self.pin = None;
+            }
             self.find_orphans(ledger).await?;
         }
         Ok(())
@@ -197,7 +231,7 @@ impl Walk {
         if let Ok(manifest) = contained(self.context.load_manifest(&head).await)? {
             self.introduce(&manifest);
             self.manifest = Some(Arc::new(manifest));
-            self.pin = pin;
+            self.hold(pin);
             self.moved = true;
             return Ok(true);
         }
@@ -325,6 +359,17 @@ fn bounds(manifest: &Manifest) -> Vec<Bounds> {
         }
     }
     bounds
+}
+
+/// About how many stored bytes a walk will read; what cannot be read now is met by the walk.
+pub(super) async fn expected_bytes(shard: &Shard) -> Result<u64> {
+    let mut context = shard.context().clone();
+    context.topics = Arc::new(context.topics.without_topics());
+    let load = async {
+        let Some((head, _)) = context.load_head().await? else { return Ok(0) };
+        Ok(named_bytes(&context.load_manifest(&head).await?))
+    };
+    Ok(contained(load.await)?.unwrap_or(0))
 }
 
 fn named_bytes(manifest: &Manifest) -> u64 {

@@ -4,6 +4,7 @@ use super::compact;
 use super::directory::{StoreDirectory, StoreLock};
 use super::failure::{self, guard};
 use super::files::{Access, Files, Handle, Slot};
+use super::pages;
 use super::transact::{self, CommitFailure};
 use super::{Recovery, RedbOptions};
 use forgeone_db_engine::{
@@ -152,6 +153,23 @@ impl RedbEngine {
     /// since it was opened: redb then refuses everything, and has not always said so.
     pub(crate) fn has_met_the_end_of_the_disk(&self, database: &DatabaseName) -> bool {
         self.files.slot(database).failures.is_full()
+    }
+
+    /// Checks the engine's own pages of a database, which it does not do when it reads: a damaged one
+    /// makes no answer of the layers above wrong, but may make a write harmful. Reads the whole file,
+    /// past everything that is open, and writes nothing. `None` where there is no file, or it was
+    /// written to again and again meanwhile, by this handle or another: then nothing is known.
+    ///
+    /// # Errors
+    /// `Corrupt` when a page is damaged; `Denied`, `Unavailable`, `Closed`.
+    ///
+    /// # Limits
+    /// A few MiB of pages, and at most 16 MiB for what redb would write.
+    pub fn check_pages(&self, database: &DatabaseName) -> Result<Option<()>> {
+        let life = self.enter()?;
+        let checked = pages::check(&self.files, database);
+        drop(life);
+        checked.map_err(|error| named(error, "check", database))
     }
 
     /// Bytes that are set aside for a full disk.

@@ -317,6 +317,17 @@ impl Files {
         }
     }
 
+    /// The file of a database, to be read past everything that is open.
+    pub(super) fn open_to_check(&self, name: &DatabaseName) -> Result<Option<Box<dyn DiskFile>>> {
+        let path = self.directory.database_file(name);
+        let failed = |error| from_io(error, "a database file cannot be opened");
+        match self.directory.disk().open(&path, DiskAccess::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+            Ok(file) => Ok((!file.is_empty().map_err(failed)?).then_some(file)),
+        }
+    }
+
     fn open_writer(&self, slot: &Slot) -> Result<Option<Database>> {
         let name = &slot.name;
         let Some(file) = self.open_file(name)? else { return Ok(None) };

@@ -160,6 +160,24 @@ impl Shared {
         }
     }
 
+    /// Sleeps for `interval`, or until the store closes or `stop` is set by
+    /// [`end_sleep`](Self::end_sleep).
+    pub(crate) fn sleep_unless(&self, interval: Duration, stop: &AtomicBool) {
+        let guard = self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.stopping.load(Ordering::Acquire) && !stop.load(Ordering::Acquire) {
+            drop(self.stopped.1.wait_timeout(guard, interval));
+        }
+    }
+
+    /// Sets `stop`, and wakes who sleeps unless it is set.
+    pub(crate) fn end_sleep(&self, stop: &AtomicBool) {
+        {
+            let _guard = self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner);
+            stop.store(true, Ordering::Release);
+        }
+        self.stopped.1.notify_all();
+    }
+
     /// Bytes the store may occupy; 0 for no limit.
     pub(crate) fn quota_bytes(&self) -> u64 {
         self.quota_bytes.load(Ordering::Acquire)

@@ -298,6 +298,13 @@ impl Streams {
             .collect()
     }
 
+    /// How many topics live in databases that are out of use.
+    pub(crate) async fn topics_out_of_use(&self) -> Result<u64> {
+        let all = TopicPattern::all();
+        let topics = self.reading(|| self.matching(&all)).await?;
+        Ok(topics.iter().filter(|(_, shard)| shard.check().is_err()).count() as u64)
+    }
+
     /// The sequence numbers of the records of a topic that carry `marker`, ascending.
     pub(crate) async fn marked(&self, topic: &Topic, marker: &str) -> Result<Vec<u64>> {
         let shard = self.shard(topic)?;

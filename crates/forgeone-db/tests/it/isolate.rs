@@ -92,6 +92,7 @@ fn a_damaged_shard_costs_its_own_topics_and_nothing_else() {
             let damaged: Vec<_> =
                 stats.databases.iter().filter(|one| one.damage.is_some()).collect();
             assert!(damaged.len() == 1 && damaged[0].database == DAMAGED, "{what}");
+            assert_eq!((stats.quarantined_databases, stats.quarantined_topics > 0), (1, true));
             let report = store.verify(VerifyDepth::Standard, |_| {}).unwrap();
             let named = report.errors().any(|one| one.database.as_deref() == Some(DAMAGED));
             assert!(named, "{what}: {report:#?}");

@@ -30,6 +30,7 @@ mod repair;
 mod rotation;
 mod rotation_crash;
 mod salvage;
+mod scrub;
 mod stock;
 mod strict;
 mod support;

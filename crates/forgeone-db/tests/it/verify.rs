@@ -2,7 +2,9 @@
 
 use crate::stock::{STATE_RECORDS, Stock};
 use crate::support::{event, options};
-use forgeone_db::{FindingSeverity, OpenMode, RedbManager, VerifyDepth};
+use forgeone_db::{
+    Finding, FindingSeverity, NewSetting, OpenMode, RedbManager, VerifyDepth, VerifyProgress,
+};
 
 #[test]
 fn a_sound_store_has_no_findings() {
@@ -65,4 +67,72 @@ fn verify_stays_right_beside_a_writer_that_seals() {
         let report = store.verify(VerifyDepth::Deep, |_| ()).unwrap();
         assert!(report.is_sound(), "{:#?}", report.findings);
     }
+}
+
+// L1, I5: with room for few keys the changes of state are read several times, and the verdict is
+// the same.
+#[test]
+fn more_settings_than_there_is_room_for_are_verified_in_several_passes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let small = || options(&path).memory_max(48 << 20);
+    let store = RedbManager::open(small()).unwrap();
+    for round in 0..12 {
+        let settings: Vec<_> = (0..1000)
+            .map(|number| NewSetting::new(format!("key {round} {number}"), number))
+            .collect();
+        store.set_settings(&settings).unwrap();
+    }
+    store.seal().unwrap();
+    let mut again = 0;
+    let mut verify = || {
+        let report = store.verify(VerifyDepth::Standard, |at| again = at.bytes_again).unwrap();
+        assert!(report.findings.is_empty(), "{:#?}", report.findings);
+        report.index_entries
+    };
+    assert!(verify() >= 24_000, "settings and their versions");
+    assert!(again > 0, "everything fitted");
+    store.close().unwrap();
+    let mut again_unopened = 0;
+    let tell = |at: &VerifyProgress| again_unopened = at.bytes_again;
+    let report = RedbManager::verify_store(small(), VerifyDepth::Standard, tell).unwrap();
+    assert!(report.is_sound(), "{:#?}", report.findings);
+    assert_eq!(again_unopened, again);
+}
+
+// Damage in redb's own pages changes no answer, and is told before a write makes it worse.
+#[test]
+fn damage_that_only_the_engine_can_see_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let store = RedbManager::open(options(&path).shard_count(1)).unwrap();
+    for number in 1..200 {
+        store.store_event(&event("a", number)).unwrap();
+    }
+    store.close().unwrap();
+    let file = path.join("events_shard_0.redb");
+    let sound = std::fs::read(&file).unwrap();
+    let verify =
+        || RedbManager::verify_store(options(&path), VerifyDepth::Standard, |_| ()).unwrap();
+    let report = verify();
+    assert!(report.is_sound(), "{:#?}", report.findings);
+    assert_eq!(report.engine_checked, report.databases);
+    assert_eq!(std::fs::read(&file).unwrap(), sound, "a check changes nothing");
+    let mut only_the_engine = 0;
+    for page in 1..sound.len() / 4096 {
+        // The type of the page, and the number of its entries.
+        let mut bytes = sound.clone();
+        bytes[page * 4096 + 1] ^= 1;
+        std::fs::write(&file, &bytes).unwrap();
+        let report = verify();
+        let of_engine = |finding: &&Finding| finding.what.contains("the engine's own pages");
+        let found = report.errors().filter(of_engine).count();
+        only_the_engine += usize::from(found == 1 && report.errors().count() == 1);
+        for finding in report.errors().filter(of_engine) {
+            assert_eq!(finding.database.as_deref(), Some("events_shard_0"));
+            assert!(finding.remedy.contains("salvage"), "{finding:?}");
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "a check changes nothing");
+    }
+    assert!(only_the_engine > 0, "no damage that the layers above do not see");
 }

@@ -1,0 +1,56 @@
+//! `scrub`: verify over and over, within a rate.
+
+use super::verify;
+use crate::args::ScrubArgs;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::interruption;
+use crate::output::{Format, Output, Reader};
+use crate::store::Place;
+use forgeone_db::{ScrubOptions, VerifyReport};
+use futures::StreamExt as _;
+use futures::channel::mpsc;
+use futures::executor::block_on;
+use futures::future::{Either, select};
+use std::time::Duration;
+
+pub(super) fn run(place: &Place, args: &ScrubArgs) -> Result<(), Failure> {
+    let manager = place.read()?;
+    let mut options =
+        ScrubOptions::default().bytes_per_second(args.rate).pause(Duration::from_secs(args.pause));
+    if args.once {
+        options = options.rounds_max(1);
+    }
+    let mut interrupted = interruption()?;
+    let (sender, mut rounds) = mpsc::unbounded();
+    let scrub = manager.scrub(options, move |report| {
+        // Whoever was to print it has ended already.
+        drop(sender.unbounded_send(report.clone()));
+    })?;
+    let mut output = place.output();
+    let mut errors = 0;
+    while let Either::Left((Some(report), _)) = block_on(select(rounds.next(), &mut interrupted)) {
+        errors = report.errors().count() as u64 + report.findings_dropped;
+        if print(&mut output, &report)? == Reader::Gone {
+            break;
+        }
+    }
+    scrub.stop();
+    let failed = scrub.wait().failed;
+    manager.close()?;
+    if errors > 0 {
+        return Err(verify::damaged(errors));
+    }
+    match failed {
+        Some(text) => Err(Failure::new(Exit::Failure, format!("the store was not read: {text}"))),
+        None => Ok(()),
+    }
+}
+
+fn print(output: &mut Output, report: &VerifyReport) -> Result<Reader, Failure> {
+    if output.format() == Format::Json {
+        output.json(report)?;
+    } else {
+        verify::print(output, report)?;
+    }
+    output.flush()
+}
