@@ -28,6 +28,10 @@ pub(crate) fn is_suite(name: &str) -> bool {
 
 /// Runs a suite in the release profile, with the arguments that follow its name.
 pub(crate) fn run(root: &Path, words: &[&str]) -> bool {
+    let cli = ["build", "--release", "--locked", "--quiet", "--package", "forgeone-db-cli"];
+    if words.contains(&"--cli") && !crate::ci::cargo(root, &cli, &[]) {
+        return false;
+    }
     let mut args =
         vec!["run", "--release", "--locked", "--quiet", "--package", "forgeone-db-testkit", "--"];
     args.extend(words);

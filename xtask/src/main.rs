@@ -10,6 +10,7 @@ mod ci;
 mod fuzz;
 mod interleavings;
 mod mutants;
+mod nonces;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ Tasks:
   loom | shuttle [--size N]
                       every interleaving of few threads, or many of more, of the hand-over
                       between callers and the committer
+  nonces [--size N]   no salt is drawn twice in so many seals, and no key stream used twice
   mutants [NAME]      makes mistakes in the product, one at a time: every one must fail a test
 
 Campaigns, each with --size, --seed, --case, --jobs, --minutes, --state FILE; see SUITE --help:
@@ -56,6 +58,7 @@ fn run(root: &Path, words: &[&str]) -> Option<bool> {
         ["tidy"] => tidy::run(root),
         ["fuzz", rest @ ..] => fuzz::run(root, rest),
         [checker @ ("loom" | "shuttle"), rest @ ..] => interleavings::run(root, checker, rest),
+        ["nonces", rest @ ..] => nonces::run(root, rest),
         ["mutants"] => mutants::check(root, None),
         ["mutants", name] => mutants::check(root, Some(name)),
         [suite, ..] if campaign::is_suite(suite) => campaign::run(root, words),

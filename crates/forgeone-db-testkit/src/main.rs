@@ -82,8 +82,8 @@ fn main() -> ExitCode {
         Suites::DoubleCrash(arguments) => {
             campaign::run(&suites::crash::DoubleCrash::default(), &arguments)
         }
-        Suites::Kill(KillArguments { campaign, directory }) => {
-            campaign::run(&Kill { directory }, &campaign)
+        Suites::Kill(KillArguments { campaign, directory, cli }) => {
+            campaign::run(&Kill { directory, cli }, &campaign)
         }
         Suites::Differential(arguments) => campaign::run(&Differential, &arguments),
         Suites::Syscalls(arguments) => campaign::run(&Syscalls, &arguments),

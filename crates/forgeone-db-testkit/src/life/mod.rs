@@ -80,6 +80,7 @@ impl Life {
             Step::Wrapping => store.rotate_keys(KeyRotation::Wrapping, |_| ()).map(drop),
             Step::Data => store.rotate_keys(KeyRotation::Data, |_| ()).map(drop),
             Step::Shred { topic } => store.shred_topic(TopicKind::Events, topic).map(drop),
+            Step::Repair => store.execute_repair(&step::repair(), |_| ()).map(drop),
             Step::Slot => self.replace_slot(),
             Step::Reopen => self.reopen(),
         }

@@ -39,7 +39,12 @@ impl Model {
                 next.shown.events.remove(*topic);
             }
             Step::Slot => next.key += 1,
-            Step::Seal | Step::Compact | Step::Wrapping | Step::Data | Step::Reopen => {}
+            Step::Seal
+            | Step::Compact
+            | Step::Wrapping
+            | Step::Data
+            | Step::Repair
+            | Step::Reopen => {}
         }
         next
     }

@@ -2,7 +2,9 @@
 
 use crate::random::Random;
 use chrono::{DateTime, TimeZone as _, Utc};
-use forgeone_db::{EventMessage, EventPriority, NewLogEntry, NewSetting, Severity};
+use forgeone_db::{
+    EventMessage, EventPriority, NewLogEntry, NewSetting, RepairPlan, RepairStep, Severity,
+};
 use std::collections::HashMap;
 use std::ops::Range;
 use uuid::Uuid;
@@ -11,6 +13,8 @@ use uuid::Uuid;
 pub(crate) const TOPICS: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// Settings.
 const KEYS: [&str; 4] = ["k.one", "k.two", "k.three", "other"];
+/// The number of the index of ids, as `docs/format.md` has it.
+const INDEX_OF_IDS: u64 = 32;
 /// Bytes of the longest payload.
 const PAYLOAD_BYTES_MAX: u64 = 1200;
 
@@ -44,6 +48,8 @@ pub(crate) enum Step {
     Shred {
         topic: &'static str,
     },
+    /// Indexes of records are built anew.
+    Repair,
     /// A clean close, and an opening.
     Reopen,
 }
@@ -61,11 +67,12 @@ pub(crate) enum Kind {
     Wrapping,
     Data,
     Shred,
+    Repair,
     Reopen,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Event,
         Self::Batch,
         Self::Lines,
@@ -76,6 +83,7 @@ impl Kind {
         Self::Wrapping,
         Self::Data,
         Self::Shred,
+        Self::Repair,
         Self::Reopen,
     ];
 
@@ -92,6 +100,7 @@ impl Kind {
             Self::Wrapping => "steps.wrapping",
             Self::Data => "steps.data",
             Self::Shred => "steps.shred",
+            Self::Repair => "steps.repair",
             Self::Reopen => "steps.reopen",
         }
     }
@@ -129,6 +138,7 @@ impl Step {
             Kind::Data => Self::Data,
             // Every life begins with an event in the first topic.
             Kind::Shred => Self::Shred { topic: TOPICS[0] },
+            Kind::Repair => Self::Repair,
             Kind::Reopen => Self::Reopen,
         }
     }
@@ -186,4 +196,17 @@ pub(super) fn line(topic: &str, number: u64) -> NewLogEntry {
 pub(super) fn settings(keys: &[&'static str], number: u64) -> Vec<NewSetting> {
     let setting = |key: &&str| NewSetting { options: super::ANY, ..NewSetting::new(*key, number) };
     keys.iter().map(setting).collect()
+}
+
+/// A plan that builds the indexes of ids anew, of the shards that every store has.
+pub(super) fn repair() -> RepairPlan {
+    let step = |database: &str| RepairStep {
+        database: database.to_owned(),
+        index: INDEX_OF_IDS,
+        purpose: "ids".to_owned(),
+    };
+    RepairPlan {
+        steps: ["events_shard_0", "logs_shard_0"].map(step).into(),
+        ..RepairPlan::default()
+    }
 }

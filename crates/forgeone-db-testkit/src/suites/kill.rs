@@ -4,6 +4,10 @@
 //! acknowledged is there: unchanged, in order, once, across all later kills (contract O1, O2, D1,
 //! D2, S1, S2, S3, S5, C1, C3). When a worker dies is up to the machine; everything else about a
 //! case is determined by its seed and number.
+//!
+//! With `--cli` the workers are processes of the command line: see [`cli`].
+
+mod cli;
 
 use crate::campaign::{Arguments, Counts, Suite};
 use crate::process::{Child, Depth, Ended, Errand, Oracle, Tolerance, check, options};
@@ -26,12 +30,16 @@ pub(crate) struct KillArguments {
     /// Makes the stores in this directory, which should be on a real disk
     #[arg(long)]
     pub(crate) directory: Option<PathBuf>,
+    /// Kills the command line, which lies beside this program, in place of a worker
+    #[arg(long)]
+    pub(crate) cli: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Kill {
     pub(crate) directory: Option<PathBuf>,
+    pub(crate) cli: bool,
 }
 
 /// When a worker is killed.
@@ -49,7 +57,7 @@ enum Moment {
 
 impl Suite for Kill {
     fn name(&self) -> &'static str {
-        "kill"
+        if self.cli { "kill --cli" } else { "kill" }
     }
 
     fn measure(&self) -> &'static str {
@@ -57,6 +65,9 @@ impl Suite for Kill {
     }
 
     fn reaches(&self) -> (u64, Vec<&'static str>) {
+        if self.cli {
+            return (100, cli::reaches());
+        }
         (
             100,
             vec![
@@ -81,6 +92,9 @@ impl Suite for Kill {
             None => tempfile::tempdir(),
         };
         let directory = directory.map_err(|error| error.to_string())?;
+        if self.cli {
+            return cli::case(directory.path(), &mut random);
+        }
         let store = directory.path().join("store");
         let mut case = Case { oracle: Oracle::new(random.next()), counts: Counts::new(), store };
         for cycle in 1..=CYCLES {

@@ -4,7 +4,11 @@ use super::explore::{Limits, explore};
 use super::record::{Plan, Recording, Skip};
 use super::{Crash, DoubleCrash};
 use crate::campaign::{Counts, Suite};
+use crate::life::Kind;
 use crate::random::Random;
+
+/// The case that makes a store.
+const CREATION: u64 = Kind::ALL.len() as u64;
 
 fn run(suite: &impl Suite, cases: impl IntoIterator<Item = u64>) -> Counts {
     let mut sum = Counts::new();
@@ -21,7 +25,7 @@ fn run(suite: &impl Suite, cases: impl IntoIterator<Item = u64>) -> Counts {
 
 #[test]
 fn a_power_loss_takes_nothing_that_was_acknowledged() {
-    let counts = run(&Crash, [11]);
+    let counts = run(&Crash, [CREATION]);
     assert!(counts["images"] > 100, "{counts:?}");
     assert!(counts["images.torn"] > 10, "{counts:?}");
     assert_eq!(counts["creations"], 1, "{counts:?}");
@@ -49,7 +53,7 @@ fn a_case_is_the_same_every_time() {
 #[test]
 fn a_sync_that_is_skipped_is_found() {
     for skipped in [Skip::Files, Skip::Directories] {
-        let number = if skipped == Skip::Files { 0 } else { 11 };
+        let number = if skipped == Skip::Files { 0 } else { CREATION };
         let mut random = Random::of_case(1, number);
         let plan = Plan::of(number, &mut random);
         let mut counts = Counts::new();

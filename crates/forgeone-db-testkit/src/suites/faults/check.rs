@@ -1,6 +1,6 @@
 //! What must hold after a life with a fault.
 
-use super::run::Lived;
+use super::run::{Lived, Size};
 use crate::disk::{Class, Fault, Repeat, SimDisk};
 use crate::life::{Life, Model, Shown, Step};
 use forgeone_db::{ErrorKind, Outcome, VerifyDepth};
@@ -28,7 +28,7 @@ impl Lived {
         self.disk.drop_all_caches();
         let places = [("the disk", self.disk.image()), ("a power loss", self.disk.durable())];
         for (place, image) in places {
-            reopen(&SimDisk::holding(image), &models)
+            reopen(&SimDisk::holding(image), &models, self.size)
                 .map_err(|what| format!("reopened after {place}: {what}; {}", self.told()))?;
         }
         Ok(())
@@ -129,13 +129,13 @@ fn is_long(step: &Step) -> bool {
     matches!(step, Step::Slot | Step::Wrapping | Step::Data | Step::Shred { .. })
 }
 
-fn reopen(disk: &SimDisk, models: &[Model]) -> Result<(), String> {
+fn reopen(disk: &SimDisk, models: &[Model], size: Size) -> Result<(), String> {
     let mut keys: Vec<u8> = models.iter().map(|model| model.key).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut refused = String::from("no key was tried");
     for key in keys {
-        let life = match Life::open(disk, key, SEED) {
+        let life = match size.open(disk, key, SEED) {
             Ok(life) => life,
             Err(error) if error.kind() == ErrorKind::WrongKey => {
                 refused = error.to_string();

@@ -1,6 +1,6 @@
 //! Every operation of the disk fails once in every way (contract O1, D1, D3, F1, F3, F4).
 //!
-//! A case is a small life of a store with two shards of each kind. It is lived once to count the
+//! A case is a small life of a store, or the making of one. It is lived once to count the
 //! operations of its disk, and then once for each of them and each way to fail: an error, half a
 //! write, a sync that loses what it was to keep, once or from then on. Whatever fails, a call that
 //! succeeded keeps its word, one that was refused has done nothing, and at most one database suffers
@@ -15,7 +15,7 @@ mod run;
 use crate::campaign::{Counts, Suite};
 use crate::disk::{Class, Failure, Fault, Repeat};
 use crate::random::Random;
-use run::{Ground, Script};
+use run::{Ground, Script, Size};
 
 /// Reads that fail, of all in a case; there are many, and most are alike.
 const READS: u64 = 64;
@@ -35,14 +35,15 @@ impl Suite for Faults {
 
     fn reaches(&self) -> (u64, Vec<&'static str>) {
         let kinds = crate::life::Kind::ALL.iter().map(|kind| kind.name());
-        let outcomes = ["outcomes.ok", "outcomes.unknown", "outcomes.rejected", "poisoned"];
+        let outcomes =
+            ["outcomes.ok", "outcomes.unknown", "outcomes.rejected", "poisoned", "creations"];
         (60_000, kinds.chain(outcomes).collect())
     }
 
     fn case(&self, number: u64, mut random: Random) -> Result<Counts, String> {
         let mut counts = Counts::new();
         let script = Script::of(number, &mut random);
-        let ground = Ground::make(&mut random)?;
+        let ground = Ground::make(script.size, &mut random)?;
         for fault in points(&ground, &script, &mut counts)? {
             run_point(&ground, &script, fault, &mut counts)
                 .map_err(|what| format!("{fault:?}: {what}"))?;
@@ -71,6 +72,9 @@ fn points(ground: &Ground, script: &Script, counts: &mut Counts) -> Result<Vec<F
     let lived = ground.live(script, None);
     if let Some(what) = lived.first_failure() {
         return Err(format!("without a fault: {what}"));
+    }
+    if script.size == Size::Nothing {
+        *counts.entry("creations").or_default() += 1;
     }
     for kind in &script.kinds {
         *counts.entry(kind.name()).or_default() += 1;

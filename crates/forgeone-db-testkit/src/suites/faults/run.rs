@@ -7,33 +7,77 @@ use crate::random::Random;
 use forgeone_db::{Error, ErrorKind, Outcome, TopicPattern};
 use std::collections::BTreeMap;
 
-/// Shards of each kind: enough for one of them to fail alone.
-const SHARDS: u32 = 2;
+/// Writes after the step that a case is about.
 const STEPS: u64 = 5;
+/// Cases are about each kind of step, and about making the store.
+const SUBJECTS: u64 = Kind::ALL.len() as u64 + 1;
+
+/// How much there is before a case's own steps. Each point lives through the case once, and verifies
+/// what is left twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// No store yet.
+    Nothing,
+    /// One shard of each kind, so that work that goes through all of them has little to do.
+    Small,
+    /// Two shards of each kind: enough for one of them to fail alone.
+    Usual,
+}
+
+impl Size {
+    const fn shards(self) -> u32 {
+        if matches!(self, Self::Usual) { 2 } else { 1 }
+    }
+
+    /// Opens the store of a case, which may have to be made.
+    pub(super) fn open(self, disk: &SimDisk, key: u8, seed: u64) -> Result<Life, Error> {
+        match self {
+            Self::Nothing => Life::create(disk, self.shards(), seed),
+            Self::Small | Self::Usual => Life::open(disk, key, seed),
+        }
+    }
+
+    fn topics(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &[],
+            Self::Small => TOPICS.get(..1).unwrap_or_default(),
+            Self::Usual => &TOPICS,
+        }
+    }
+}
 
 /// What is done to the store.
 #[derive(Debug)]
 pub(super) struct Script {
     pub(super) kinds: Vec<Kind>,
+    pub(super) size: Size,
     seed: u64,
 }
 
 impl Script {
     /// Writes of every kind, and between them the step that the case is about.
     pub(super) fn of(number: u64, random: &mut Random) -> Self {
+        let about = usize::try_from(number % SUBJECTS).unwrap_or(0);
+        let about = Kind::ALL.get(about).copied();
+        let size = match about {
+            None => Size::Nothing,
+            Some(Kind::Data) => Size::Small,
+            Some(_) => Size::Usual,
+        };
         let mut kinds = vec![Kind::Event, Kind::Lines, Kind::Settings];
-        let about = usize::try_from(number % Kind::ALL.len() as u64).unwrap_or(0);
-        kinds.extend(Kind::ALL.get(about));
-        for _ in 0..STEPS {
+        kinds.truncate(if size == Size::Usual { kinds.len() } else { 1 });
+        kinds.extend(about);
+        for _ in 0..if size == Size::Usual { STEPS } else { 1 } {
             kinds.push(random.of(&[Kind::Event, Kind::Batch, Kind::Lines, Kind::Settings]));
         }
-        Self { kinds, seed: random.next() }
+        Self { kinds, size, seed: random.next() }
     }
 }
 
-/// A store with everything in it, closed.
+/// A store with everything in it, closed, or none yet.
 #[derive(Debug)]
 pub(super) struct Ground {
+    size: Size,
     image: Image,
     model: Model,
     /// The database of each topic of events, and of lines.
@@ -45,14 +89,25 @@ pub(super) struct Ground {
 impl Ground {
     /// # Errors
     /// A call failed, though nothing was in its way.
-    pub(super) fn make(random: &mut Random) -> Result<Self, String> {
+    pub(super) fn make(size: Size, random: &mut Random) -> Result<Self, String> {
         let failed = |error: Error| format!("the store cannot be made: {error}");
         let disk = SimDisk::new();
-        let mut life = Life::create(&disk, SHARDS, random.next()).map_err(failed)?;
+        if size == Size::Nothing {
+            return Ok(Self {
+                size,
+                image: disk.durable(),
+                model: Model::default(),
+                // An append that makes its topic goes to two databases.
+                events: BTreeMap::new(),
+                lines: BTreeMap::new(),
+                next: 0,
+            });
+        }
+        let mut life = Life::create(&disk, size.shards(), random.next()).map_err(failed)?;
         let mut model = Model::default();
         let mut next = 0;
         let mut steps = Vec::new();
-        for topic in TOPICS {
+        for topic in size.topics().iter().copied() {
             steps.push(Step::Events { topic, numbers: next..next + 2 });
             steps.push(Step::Lines { topic, numbers: next + 2..next + 4 });
             next += 4;
@@ -71,7 +126,7 @@ impl Ground {
         let events = shards(life.store().topics(&all).map_err(failed)?);
         let lines = shards(life.store().log_topics(&all).map_err(failed)?);
         life.store().close().map_err(failed)?;
-        Ok(Self { image: disk.durable(), model, events, lines, next })
+        Ok(Self { size, image: disk.durable(), model, events, lines, next })
     }
 
     /// Lives through a script on a disk with a fault.
@@ -90,8 +145,9 @@ impl Ground {
             opening: None,
             calls: Vec::new(),
             before: self.model.clone(),
+            size: self.size,
         };
-        match Life::open(&lived.disk, self.model.key, script.seed) {
+        match self.size.open(&lived.disk, self.model.key, script.seed) {
             Err(error) => lived.opening = Some(error),
             Ok(mut life) => {
                 for step in steps {
@@ -142,6 +198,7 @@ pub(super) struct Lived {
     pub(super) opening: Option<Error>,
     pub(super) calls: Vec<Call>,
     pub(super) before: Model,
+    pub(super) size: Size,
 }
 
 impl Lived {
