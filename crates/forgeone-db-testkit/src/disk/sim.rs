@@ -42,6 +42,8 @@ struct State {
     faults: Faults,
     /// What fits on it, where that was said.
     capacity: Option<u64>,
+    /// What fits on it all the same, as under a quota that free space says nothing of.
+    unseen: Option<u64>,
     /// Writes for which there was no room.
     hits_of_capacity: u64,
     next_file: FileId,
@@ -118,7 +120,13 @@ impl SimDisk {
 
     /// From now on no more than this fits on the disk. What is there stays, though it be more.
     pub(crate) fn resize(&self, capacity: u64) {
-        self.lock().capacity = Some(capacity);
+        let mut state = self.lock();
+        (state.capacity, state.unseen) = (Some(capacity), None);
+    }
+
+    /// From now on no more than this fits on the disk, and it does not say so.
+    pub(crate) fn resize_unseen(&self, capacity: u64) {
+        self.lock().unseen = Some(capacity);
     }
 
     /// What is there now, in bytes.
@@ -188,12 +196,12 @@ impl State {
 
     /// Whether there is room for a change; a disk without a limit has always some.
     fn fits(&self, change: &Change) -> bool {
-        let (Some(_), Change::Write { file, offset, data }) = (self.capacity, change) else {
-            return true;
-        };
+        let Change::Write { file, offset, data } = change else { return true };
+        let capacity = self.capacity.into_iter().chain(self.unseen).min();
+        let Some(capacity) = capacity else { return true };
         let content = self.seen.shared(*file);
         let missing = content.map_or(0, |content| content.missing_bytes(*offset, data.len()));
-        missing == 0 || missing <= self.available_bytes()
+        missing == 0 || self.seen.allocated_bytes() + missing <= capacity
     }
 
     /// Does something, unless it is to fail.

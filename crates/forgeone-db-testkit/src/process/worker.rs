@@ -41,7 +41,7 @@ pub(crate) struct WorkerArguments {
 /// How the stores of these suites are opened: small shards and tails, so that all happens at once.
 pub(crate) fn options(store: &Path) -> StoreOptions {
     // Readers recover what a kill left, and on a busy machine that takes them a while.
-    let lock_wait = Duration::from_secs(60);
+    let lock_wait = Duration::from_mins(1);
     let options = StoreOptions::new(store).lock_wait(lock_wait);
     options.key(Key::raw([7; 32])).shard_count(2).seal_at(96 << 10, 400)
 }

@@ -18,7 +18,7 @@ const VALUE_BYTES_NEEDED: u64 = 48 << 20;
 const OPEN_ROOM_BYTES: u64 = 1 << 20;
 /// Free space that opening for writing may take up for each database: a commit that copies on write,
 /// and what a recovery writes.
-const OPEN_DATABASE_BYTES: u64 = 32 << 10;
+const OPEN_DATABASE_BYTES: u64 = 8 << 10;
 /// How long a reader waits for a recovery by another process.
 const RECOVERY_WAIT: Duration = Duration::from_secs(30);
 

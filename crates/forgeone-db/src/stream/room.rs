@@ -131,6 +131,16 @@ impl Shared {
         room
     }
 
+    /// Whether the disk would not be nearly full if `bytes` were written twice.
+    ///
+    /// # Errors
+    /// As the engine's.
+    pub(crate) async fn has_plenty_beside(&self, bytes: u64) -> Result<bool> {
+        let (room, _) = self.room().await?;
+        let short = room.left_alone().max(RESERVE_BYTES_SMALL);
+        Ok(room.available >= short.saturating_add(bytes.saturating_mul(2)))
+    }
+
     /// Gives the reserve back if the disk is nearly full: what comes next frees space, or is a must.
     ///
     /// # Errors

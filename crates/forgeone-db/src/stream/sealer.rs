@@ -174,13 +174,18 @@ pub(crate) async fn give_up(
         // Nothing was ever written there: the topic's keys get a place.
         amend(writer, shared, IfAbsent::Create, |_| Ok(())).await?;
     }
-    // Most of the tail is sealed while appends go on; they wait only for what came since. Without room
-    // for that, they wait for all of it, and what is given up is not written at all.
-    match seal(writer, shared).await {
-        Err(error) if error.kind() == ErrorKind::Full => writer.heal().await?,
-        sealed => drop(sealed?),
+    // Most of the tail is sealed while appends go on; they wait only for what came since. Where room is
+    // short, they wait for all of it, and what is given up is not written at all.
+    let unsealed = writer.shard().state().tail.bytes();
+    if shared.has_plenty_beside(unsealed as u64).await? {
+        match seal(writer, shared).await {
+            Err(error) if error.kind() == ErrorKind::Full => writer.heal().await?,
+            sealed => drop(sealed?),
+        }
     }
     let mut state = take_turn(writer).await?;
+    // No pass may have run before this one: without it, numbers of pieces would begin anew.
+    prepare(writer, &mut state).await.map_err(|error| poisoning(writer, error))?;
     let _rekeying = writer.rekeying().lock().await;
     let shard = writer.shard();
     let (last, time_max) = shard.state().end_of(intro.id);

@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn in_memory(engine: &MemoryEngine) -> StoreOptions {
     StoreOptions::with_engine(std::sync::Arc::new(engine.reopen()))

@@ -518,6 +518,7 @@ fn an_older_keyring_beside_newer_data_is_corrupt() {
 
 /// Who restarts a service while somebody reads must not be told that the store is in use.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "nobody sees from outside that an opening waits")]
 fn a_writer_waits_for_a_reader_that_recovers() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");

@@ -6,6 +6,7 @@ use crate::disk::SimDisk;
 use crate::life::{Life, Model, Shown, Step, TOPICS};
 use forgeone_db::{ErrorKind, VerifyDepth};
 use futures::executor::block_on;
+use std::collections::BTreeSet;
 
 /// Numbers of events that no life has: what shows that a store still works.
 const PROBE: u64 = 1 << 40;
@@ -52,8 +53,7 @@ impl Expected<'_> {
 
     /// contract K4: the old or the new key, never neither and never both.
     fn open_with_its_key(&self, disk: &SimDisk, seed: u64) -> Result<Life, String> {
-        let mut keys: Vec<u8> = self.models.iter().map(|model| model.key).collect();
-        keys.dedup();
+        let keys: BTreeSet<u8> = self.models.iter().map(|model| model.key).collect();
         let mut opened = None;
         for key in keys {
             let life = if self.creating {

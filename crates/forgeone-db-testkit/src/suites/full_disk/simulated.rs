@@ -31,7 +31,13 @@ pub(super) fn case(mib: u64, rounds: u64, mut random: Random) -> Result<Counts, 
                     && stored >= STORED_MIN
                     && random.below(SHRINKS_IN) == 0 =>
             {
-                disk.resize(disk.used_bytes() + random.below(LEFT_BYTES_MAX));
+                let left = disk.used_bytes() + random.below(LEFT_BYTES_MAX);
+                // Half of the time like a quota, which no watermark sees coming.
+                if random.below(2) == 0 {
+                    disk.resize(left);
+                } else {
+                    disk.resize_unseen(left);
+                }
             }
             // Somebody else's data come and go; while the disk fills up, it is for good.
             Told::Acknowledged(..) => {
