@@ -78,7 +78,8 @@ pub use db::{
     BlockingLogResults, BlockingLogSubscription, BlockingResults, BlockingScan,
     BlockingSubscription, BlockingWatch, CompactProgress, CompactReport, CompactedDatabase,
     Database, DatabaseStats, KeyProgress, KeyRotation, KeySlot, PendingKeyChange, Recovered,
-    RedbManager, Scrub, ScrubOptions, ScrubStatus, Shredded, StoreKeys, StoreStats, init_redb,
+    RedbManager, Scrub, ScrubOptions, ScrubRound, ScrubStatus, Shredded, StoreKeys, StoreStats,
+    init_redb,
 };
 pub use error::{ClosedReason, Error, ErrorKind, Outcome, Result, Status};
 pub use events::{

@@ -4,7 +4,7 @@ use super::verify;
 use crate::args::ScrubArgs;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::interruption;
-use crate::output::{Format, Output, Reader};
+use crate::output::{Format, Output, Reader, say};
 use crate::store::Place;
 use forgeone_db::{ScrubOptions, VerifyReport};
 use futures::StreamExt as _;
@@ -22,16 +22,22 @@ pub(super) fn run(place: &Place, args: &ScrubArgs) -> Result<(), Failure> {
     }
     let mut interrupted = interruption()?;
     let (sender, mut rounds) = mpsc::unbounded();
-    let scrub = manager.scrub(options, move |report| {
+    let scrub = manager.scrub(options, move |round| {
+        let round = round.cloned().map_err(ToString::to_string);
         // Whoever was to print it has ended already.
-        drop(sender.unbounded_send(report.clone()));
+        drop(sender.unbounded_send(round));
     })?;
     let mut output = place.output();
     let mut errors = 0;
-    while let Either::Left((Some(report), _)) = block_on(select(rounds.next(), &mut interrupted)) {
-        errors = report.errors().count() as u64 + report.findings_dropped;
-        if print(&mut output, &report)? == Reader::Gone {
-            break;
+    while let Either::Left((Some(round), _)) = block_on(select(rounds.next(), &mut interrupted)) {
+        match round {
+            Ok(report) => {
+                errors = report.errors().count() as u64 + report.findings_dropped;
+                if print(&mut output, &report)? == Reader::Gone {
+                    break;
+                }
+            }
+            Err(text) => say(format_args!("this round did not go through: {text}")),
         }
     }
     scrub.stop();

@@ -33,5 +33,5 @@ pub use recovered::Recovered;
 pub use redb_logs::{BlockingLogResults, BlockingLogSubscription};
 pub use redb_manager::{BlockingResults, BlockingSubscription, RedbManager, init_redb};
 pub use redb_system::{BlockingScan, BlockingWatch};
-pub use scrub::{Scrub, ScrubOptions, ScrubStatus};
+pub use scrub::{Scrub, ScrubOptions, ScrubRound, ScrubStatus};
 pub use stats::{DatabaseStats, StoreStats};

@@ -289,7 +289,7 @@ impl Opening<'_> {
         let closed = self.closed_if_readable().await?;
         let witnessed = Witnessed::collect(&shards, &closed);
         isolate_behind(&shards, &witnessed.against(&shards))?;
-        let found = Found::new(&shards, &closed);
+        let found = Found::new(&shards, &closed, self.redb.as_deref());
 
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         self.make_writers(opened, &shared, started).await?;
@@ -418,7 +418,8 @@ impl Opening<'_> {
             shards.push(shard);
         }
         self.check_moving_witnesses(&shards).await?;
-        let found = Found::new(&shards, &self.closed_if_readable().await?);
+        let closed = self.closed_if_readable().await?;
+        let found = Found::new(&shards, &closed, self.redb.as_deref());
         let shared = self.shared(&settings, self.keys.keyring().lineage());
         self.finish((shards, Vec::new()), shared, settings, found).await
     }

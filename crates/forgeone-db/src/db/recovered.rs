@@ -2,6 +2,7 @@
 
 use super::open::Core;
 use crate::log::Witness;
+use crate::redb::RedbEngine;
 use crate::stream::Shard;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,7 +31,11 @@ pub struct Recovered {
 
 /// How far databases had come when the store was opened.
 #[derive(Debug, Default)]
-pub(super) struct Found(BTreeMap<String, Extent>);
+pub(super) struct Found {
+    extents: BTreeMap<String, Extent>,
+    /// How many were recovered for that; others later, in the open store, which has gone on.
+    recoveries: usize,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Extent {
@@ -40,7 +45,11 @@ struct Extent {
 
 impl Found {
     /// REQUIRES: nothing was written to the databases since they were loaded.
-    pub(super) fn new(shards: &[Arc<Shard>], closed: &[Witness]) -> Self {
+    pub(super) fn new(
+        shards: &[Arc<Shard>],
+        closed: &[Witness],
+        redb: Option<&RedbEngine>,
+    ) -> Self {
         let extent = |shard: &Arc<Shard>| {
             let database = shard.context().database.to_string();
             let last = shard.state().head.as_ref().map(|head| head.number);
@@ -49,19 +58,21 @@ impl Found {
             let last = last.filter(|_| shard.check().is_ok());
             (database, Extent { last, closed })
         };
-        Self(shards.iter().map(extent).collect())
+        Self {
+            extents: shards.iter().map(extent).collect(),
+            recoveries: redb.map_or(0, |redb| redb.recoveries().len()),
+        }
     }
 }
 
 impl Core {
     /// What was recovered since the store was opened, in order.
     pub(super) fn recovered(&self) -> Vec<Recovered> {
-        let mut unseen: BTreeMap<&str, Extent> =
-            self.found.0.iter().map(|(database, extent)| (database.as_str(), *extent)).collect();
         let recoveries = self.redb.as_ref().map_or_else(Vec::new, |redb| redb.recoveries());
-        let report = |recovery: crate::redb::Recovery| {
-            // What is recovered a second time is so in the open store, which has gone on.
-            let extent = unseen.remove(recovery.database.as_str()).unwrap_or_default();
+        let report = |(index, recovery): (usize, crate::redb::Recovery)| {
+            let extent = self.found.extents.get(recovery.database.as_str());
+            let extent = extent.filter(|_| index < self.found.recoveries);
+            let extent = extent.copied().unwrap_or_default();
             Recovered {
                 database: recovery.database.to_string(),
                 ms: u64::try_from(recovery.duration.as_millis()).unwrap_or(u64::MAX),
@@ -70,6 +81,6 @@ impl Core {
                 closed_commit: extent.closed,
             }
         };
-        recoveries.into_iter().map(report).collect()
+        recoveries.into_iter().enumerate().map(report).collect()
     }
 }

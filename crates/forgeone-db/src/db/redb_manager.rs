@@ -3,7 +3,7 @@
 use super::compact::{CompactProgress, CompactReport};
 use super::database::Database;
 use super::key_work::{KeyProgress, KeyRotation, Shredded};
-use super::scrub::{Scrub, ScrubOptions};
+use super::scrub::{Scrub, ScrubOptions, ScrubRound};
 use super::stats::StoreStats;
 use crate::events::{
     EventManager, EventPosition, EventQuery, EventResults, EventSubscription, NewEvent, StoredEvent,
@@ -223,7 +223,7 @@ impl RedbManager {
     pub fn scrub(
         &self,
         options: ScrubOptions,
-        on_round: impl FnMut(&VerifyReport) + Send + 'static,
+        on_round: impl FnMut(ScrubRound<'_>) + Send + 'static,
     ) -> Result<Scrub> {
         self.database.scrub(options, on_round)
     }

@@ -33,7 +33,8 @@ impl Database {
     /// # Limits
     /// Memory for a few MiB of records, the names of all topics, and the changes of settings. A
     /// store whose keyring does not open cannot be salvaged. Of a database whose manifest is
-    /// damaged only what was not sealed is found.
+    /// damaged, sealed records are found by their own directories, and the report says of each topic
+    /// that there may have been more.
     pub async fn salvage(
         source: StoreOptions,
         target: StoreOptions,

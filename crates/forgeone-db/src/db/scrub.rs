@@ -56,6 +56,9 @@ impl ScrubOptions {
     }
 }
 
+/// What a round has found, or why it did not go through.
+pub type ScrubRound<'a> = Result<&'a VerifyReport, &'a Error>;
+
 /// How far a scrub is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScrubStatus {
@@ -107,8 +110,8 @@ impl Drop for Scrub {
 
 impl Database {
     /// Verifies the store in the background, at standard depth, round after round, reading no more
-    /// than so many bytes a second. `on_round` is told what each whole round has found; it runs on the
-    /// scrub's thread and must not close the store.
+    /// than so many bytes a second. `on_round` is told what each round has found, or why it did not go
+    /// through; it runs on the scrub's thread and must not close the store.
     ///
     /// Appends, reads and sealing go on. A writer keeps what it has replaced no longer than it takes
     /// to walk one index, the system database excepted. The scrub keeps the store open for nobody:
@@ -116,7 +119,8 @@ impl Database {
     ///
     /// # Errors
     /// `Closed`; `Unavailable` when no thread can be started. Damage is no error but in the report; what
-    /// ends a round otherwise is in [`ScrubStatus::failed`], and the next round is tried.
+    /// ends a round otherwise is told and in [`ScrubStatus::failed`], and the next round is tried. A
+    /// panic in what is told ends the scrub and is there, too.
     ///
     /// # Limits
     /// As [`verify`](Self::verify). What does not rest on bytes read, such as comparing topics, is not
@@ -124,7 +128,7 @@ impl Database {
     pub fn scrub(
         &self,
         options: ScrubOptions,
-        on_round: impl FnMut(&VerifyReport) + Send + 'static,
+        on_round: impl FnMut(ScrubRound<'_>) + Send + 'static,
     ) -> Result<Scrub> {
         let core = self.core();
         core.shared.check_open()?;
@@ -159,14 +163,18 @@ impl Work {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, mut on_round: impl FnMut(&VerifyReport)) {
-        // A panic in what is told ends the scrub, and whoever waits for it is told.
-        drop(catch_unwind(AssertUnwindSafe(|| self.rounds(&mut on_round))));
-        self.status().is_running = false;
+    fn run(&self, mut on_round: impl FnMut(ScrubRound<'_>)) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.rounds(&mut on_round)));
+        let mut status = self.status();
+        status.is_running = false;
+        if ended.is_err() {
+            status.failed = Some("the scrub panicked; it has ended".to_owned());
+        }
+        drop(status);
         self.ended.notify_all();
     }
 
-    fn rounds(&self, on_round: &mut impl FnMut(&VerifyReport)) {
+    fn rounds(&self, on_round: &mut impl FnMut(ScrubRound<'_>)) {
         let mut tried = 0;
         loop {
             let verified = run_blocking(self.round());
@@ -177,11 +185,12 @@ impl Work {
             let pause = match verified {
                 Ok(report) => {
                     self.note_round(&report);
-                    on_round(&report);
+                    on_round(Ok(&report));
                     self.options.pause
                 }
                 Err(error) => {
                     self.status().failed = Some(error.to_string());
+                    on_round(Err(&error));
                     self.options.pause.max(PAUSE_MIN_FAILED)
                 }
             };

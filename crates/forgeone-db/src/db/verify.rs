@@ -52,7 +52,7 @@ impl Database {
 
     /// As [`verify`](Self::verify), for a store that may be too damaged to open: only its keyring
     /// and its engine must. The options' mode does not count: the store is only read, beside a
-    /// writer or without one.
+    /// writer or without one. What a crash has left is recovered first, as by every reader.
     ///
     /// # Errors
     /// As [`open`](Self::open) for what concerns directory, keyring and key; as

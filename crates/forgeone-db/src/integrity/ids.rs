@@ -51,9 +51,7 @@ impl Walk {
         let ids = std::mem::take(&mut self.lookups.ids);
         for (lookup, found) in self.find(&ids).await? {
             let sequence = lookup.sequence;
-            let given_up =
-                self.floor_of(lookup.subject).is_some_and(|floor| sequence < floor.first);
-            if !given_up && found != Some(sequence) {
+            if !self.is_given_up(lookup.subject, sequence) && found != Some(sequence) {
                 let error = corrupt("a record cannot be found by its id");
                 self.tell(error, lookup, REMEDY, ledger)?;
             }
@@ -75,6 +73,10 @@ impl Walk {
         Ok(ids.iter().zip(found.into_iter().map(sequence)).collect())
     }
 
+    pub(super) fn is_given_up(&self, subject: u64, sequence: u64) -> bool {
+        self.floor_of(subject).is_some_and(|floor| sequence < floor.first)
+    }
+
     /// Gathers the ids of records that are not sealed.
     pub(super) fn gather_ids(&mut self, subject: u64, batch: &RecordBatch) {
         let ids = (batch.first..).zip(&batch.records);
@@ -91,13 +93,18 @@ impl Walk {
         for pair in ids.windows(2) {
             if let [first, second] = pair
                 && first.key == second.key
+                && !self.is_given_up(first.subject, first.sequence)
             {
                 self.tell(twice(first.sequence), second, REMEDY_TWICE, ledger)?;
             }
         }
         for together in ids.chunks(TOGETHER) {
             for (lookup, found) in self.find(together).await? {
-                if let Some(other) = found.filter(|other| *other < lookup.sequence) {
+                // What a shredding has given up may be in the index for a while yet.
+                let is_twin = |other: &u64| {
+                    *other < lookup.sequence && !self.is_given_up(lookup.subject, *other)
+                };
+                if let Some(other) = found.filter(is_twin) {
                     self.tell(twice(other), lookup, REMEDY_TWICE, ledger)?;
                 }
             }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 pub(super) const REMEDY: &str = "no record is lost: run `forgeone-db repair`, which builds the index anew from them; until then searches that need it fail";
 
+/// About what is read to look at one record.
+const UNIT_BYTES: u64 = 16 << 10;
 /// Entries of one index that are named one by one when it disagrees with the records.
 const DISAGREEMENTS_MAX: u64 = 1_000;
 
@@ -152,8 +154,7 @@ impl Walk {
         let lost = |hole: &super::walk::Hole| {
             hole.subject == subject && (hole.from..=hole.to).contains(&sequence)
         };
-        let given_up = self.floor_of(subject).is_some_and(|floor| sequence < floor.first);
-        !newer && !given_up && !self.holes.iter().any(lost)
+        !newer && !self.is_given_up(subject, sequence) && !self.holes.iter().any(lost)
     }
 
     /// The slow pass: says which entries are missing and which are too many.
@@ -173,6 +174,7 @@ impl Walk {
                 let Ok(segment) = contained(self.open_segment(&reference).await)? else { continue };
                 for unit in 0..segment.unit_count() {
                     let Ok(batch) = contained(segment.unit_uncached(unit).await)? else { continue };
+                    ledger.read_again(segment.unit_span(unit).map_or(0, |(_, _, bytes)| bytes))?;
                     for (sequence, record) in (batch.first..).zip(&batch.records) {
                         for (id, key, value) in index_entries(bounds.subject, sequence, record) {
                             if id != family.id || sequence > bounds.last {
@@ -247,6 +249,7 @@ impl Walk {
                 continue;
             }
             let place = entry_position(family.id, &entry.key, &entry.value).unwrap_or((0, 0));
+            ledger.read_again(UNIT_BYTES)?;
             if !self.is_derived(family, &entry, place).await? {
                 count += 1;
                 let what = "an index has an entry that no record gives";

@@ -132,7 +132,7 @@ pub(crate) async fn verify(
         ledger.add(Finding::new(
             FindingSeverity::Error,
             format!("the database {} is missing", subject.system.context().database),
-            "restore the database from a backup",
+            walk::REMEDY_DATABASE,
         ));
     }
     let all = || std::iter::once(&subject.system).chain(&subject.shards);

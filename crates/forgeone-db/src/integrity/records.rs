@@ -159,7 +159,13 @@ impl Walk {
         error: &forgeone_db_engine::Error,
         ledger: &mut Ledger<'_>,
     ) {
-        self.holes.push(Hole { subject, from, to });
+        match self.holes.last_mut() {
+            // What is compared with the holes later looks at each of them.
+            Some(last) if last.subject == subject && last.to.checked_add(1) == Some(from) => {
+                last.to = to;
+            }
+            _ => self.holes.push(Hole { subject, from, to }),
+        }
         let finding = self
             .report(error, &self.layout().segments, REMEDY)
             .in_topic(self.topic_name(subject))

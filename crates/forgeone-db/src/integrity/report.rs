@@ -1,5 +1,6 @@
 //! What a verification counts and finds.
 
+use super::ids::REMEDY_TWICE;
 use crate::index::FamilyId;
 use forgeone_db_engine::{Error, ErrorKind, Result, TableName};
 use serde::{Deserialize, Serialize};
@@ -235,6 +236,11 @@ impl Finding {
     pub(super) fn in_topic(mut self, topic: Option<String>) -> Self {
         self.topic = topic.or(self.topic);
         self
+    }
+
+    /// Whether it is about a record that is there twice, and so about nothing that is lost.
+    pub(crate) fn is_twin(&self) -> bool {
+        self.remedy == REMEDY_TWICE
     }
 
     /// It is about an index, which can be built anew.

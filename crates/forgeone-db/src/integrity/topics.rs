@@ -60,9 +60,9 @@ impl Topics {
             ledger.add(finding.in_database(database));
             return Ok(());
         };
-        let replaced = system.walk.context.topics.keys().number() != keyring;
-        let changing = replaced || is_changing(state);
         let entries = parse_directory(state.iter());
+        let replaced = is_replaced(&entries, (system, keyring)).await?;
+        let changing = replaced || is_changing(state);
         let mut by_id: HashMap<u64, &DirectoryEntry> = HashMap::new();
         let next_id = next_topic_id(state.iter());
         for entry in &entries {
@@ -110,6 +110,20 @@ impl Topics {
         }
         Ok(())
     }
+}
+
+/// Whether the keyring is another by now than the one of this number. A reader looks for a newer one
+/// where a key does not open: a writer elsewhere may have wrapped it.
+async fn is_replaced(
+    entries: &[Result<DirectoryEntry>],
+    (system, keyring): (&SystemWalk, u64),
+) -> Result<bool> {
+    let context = &system.walk.context;
+    let keys = context.topics.keys();
+    if entries.iter().flatten().any(|entry| keys.unwrap_keys(entry.wrapped()).is_err()) {
+        drop(contained(context.refresh_keys().await)?);
+    }
+    Ok(keys.number() != keyring)
 }
 
 /// The database that a topic lives in, according to the directory.

@@ -14,7 +14,8 @@ use forgeone_db_engine::{Error, Result, TableName};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-pub(super) const REMEDY_DATABASE: &str = "restore the database from a backup";
+pub(super) const REMEDY_DATABASE: &str = "copy the directory aside, then write a new store from what \
+                                          can be read: forgeone-db salvage";
 
 /// How often a writer may replace what is read before that counts as damage.
 const MOVES_MAX: u32 = 10_000;

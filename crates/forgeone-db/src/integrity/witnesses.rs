@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 const REMEDY: &str =
-    "its newest commits are gone or were replaced; restore the database from a backup";
+    "its newest commits are gone or were replaced: look for a newer copy of the whole directory";
 
 /// Witnesses, and what was walked.
 #[derive(Default)]

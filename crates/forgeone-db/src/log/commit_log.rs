@@ -375,8 +375,15 @@ impl CommitLog {
     ///
     /// # Errors
     /// `Corrupt` when something that was durable is missing or another.
-    pub(crate) async fn take_up(&self, loaded: &Loaded) -> Result<()> {
+    pub(crate) async fn take_up(&self, loaded: Option<&Loaded>) -> Result<()> {
         let mut state = self.state.lock().await;
+        let Some(loaded) = loaded else {
+            // Its first commit may not have come to be.
+            if state.stored.is_empty() {
+                return Ok(());
+            }
+            return Err(self.context.locate(corrupt("the database is gone")));
+        };
         let (known, found) = (&state.head, &loaded.head);
         let is_known = |number: u64, hash: &Hash| (number, hash) == (known.number, &known.hash);
         let has_known = is_known(loaded.manifest.covers, &loaded.manifest.covers_hash)

@@ -65,7 +65,7 @@ impl RepairPlan {
         // Where records cannot be read, an index built without them would deny that they exist.
         let unreadable: BTreeSet<&str> = errors
             .clone()
-            .filter(|one| one.index.is_none())
+            .filter(|one| one.index.is_none() && !one.is_twin())
             .filter_map(|one| one.database.as_deref())
             .collect();
         let mut plan = Self { findings_dropped: report.findings_dropped, ..Self::default() };

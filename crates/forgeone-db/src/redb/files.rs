@@ -239,8 +239,10 @@ impl Files {
         drop(self.close(&mut handle));
         self.forget_cached(&slot.name);
         self.directory.sync()?;
-        if let Some(open) = self.open(slot)? {
-            *handle = open;
+        match self.open(slot)? {
+            Some(open) => *handle = open,
+            // There was no room to make it.
+            None => slot.failures.forget(),
         }
         slot.poisoned.store(false, Ordering::Release);
         drop(commits_done);

@@ -4,7 +4,6 @@
 //! by a new opening of the store.
 
 use super::committer::Writer;
-use crate::codec::corrupt;
 use crate::log::BehindHead;
 use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -130,8 +129,7 @@ impl Writer {
         let opened_anew = async {
             medium.reopen(&context.database)?;
             let loaded = context.load(BehindHead::Nothing).await?;
-            let loaded = loaded.ok_or_else(|| context.locate(corrupt("the database is gone")))?;
-            self.log().take_up(&loaded).await?;
+            self.log().take_up(loaded.as_ref()).await?;
             Ok(loaded)
         };
         let loaded = opened_anew.await.map_err(|error: Error| {
@@ -141,12 +139,17 @@ impl Writer {
             rejected(error)
         })?;
         let before = Arc::clone(&self.shard().state().manifest);
-        self.shard().reset(&loaded)?;
+        match &loaded {
+            Some(loaded) => {
+                self.shard().reset(loaded)?;
+                self.shared().record_head(&loaded.head);
+                self.shared().raise_stamp(loaded.head.stamp);
+            }
+            None => self.shard().clear(),
+        }
         if Arc::strong_count(&before) == 1 {
             sealing.sweep_again();
         }
-        self.shared().record_head(&loaded.head);
-        self.shared().raise_stamp(loaded.head.stamp);
         self.poison_state().clear();
         self.set_seal_error(None);
         self.note_memory();

@@ -131,14 +131,15 @@ impl Shared {
         room
     }
 
-    /// Whether the disk would not be nearly full if `bytes` were written twice.
+    /// Whether what is not sealed can be written once more without taking what new data leave alone.
+    /// The quota has no say: sealing frees more of it than it takes.
     ///
     /// # Errors
     /// As the engine's.
-    pub(crate) async fn has_plenty_beside(&self, bytes: u64) -> Result<bool> {
-        let (room, _) = self.room().await?;
-        let short = room.left_alone().max(RESERVE_BYTES_SMALL);
-        Ok(room.available >= short.saturating_add(bytes.saturating_mul(2)))
+    pub(crate) async fn has_room_to_seal(&self, unsealed: u64) -> Result<bool> {
+        let (room, is_bounded) = self.room().await?;
+        let needed = room.margin(self.reserve_max).saturating_add(unsealed.saturating_mul(2));
+        Ok(!is_bounded || room.available >= needed)
     }
 
     /// Gives the reserve back if the disk is nearly full: what comes next frees space, or is a must.

@@ -177,7 +177,7 @@ pub(crate) async fn give_up(
     // Most of the tail is sealed while appends go on; they wait only for what came since. Where room is
     // short, they wait for all of it, and what is given up is not written at all.
     let unsealed = writer.shard().state().tail.bytes();
-    if shared.has_plenty_beside(unsealed as u64).await? {
+    if shared.has_room_to_seal(unsealed as u64).await? {
         match seal(writer, shared).await {
             Err(error) if error.kind() == ErrorKind::Full => writer.heal().await?,
             sealed => drop(sealed?),
@@ -394,6 +394,16 @@ pub(crate) fn seal_due(writers: &[Arc<Writer>], shared: &Shared) {
     shared.sealed.notify();
 }
 
+/// Seals a database unless the disk is nearly full: what is left then is for what frees space. The
+/// records stay in the log.
+async fn seal_if_room(writer: &Writer, shared: &Shared) -> Result<bool> {
+    let unsealed = writer.shard().state().tail.bytes();
+    if shared.has_room_to_seal(unsealed as u64).await? {
+        return seal(writer, shared).await;
+    }
+    Err(Error::new(ErrorKind::Full, "the disk is almost full; free space, then try again"))
+}
+
 /// Seals a database unless it is poisoned; gives and notes what that failed with.
 fn seal_one(writer: &Arc<Writer>, shared: &Shared) -> Option<Error> {
     if writer.is_poisoned() {
@@ -402,7 +412,7 @@ fn seal_one(writer: &Arc<Writer>, shared: &Shared) -> Option<Error> {
                 .with("database", &writer.shard().context().database),
         );
     }
-    let pass = AssertUnwindSafe(|| run_blocking(seal(writer, shared)));
+    let pass = AssertUnwindSafe(|| run_blocking(seal_if_room(writer, shared)));
     let result = catch_unwind(pass).unwrap_or_else(|_| {
         let error = Error::new(ErrorKind::Internal, "sealing panicked; reopen the store");
         writer.poison(&error);

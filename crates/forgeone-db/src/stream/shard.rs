@@ -327,6 +327,13 @@ impl Shard {
         Ok(())
     }
 
+    /// Begins anew as a database that was never written to.
+    pub(crate) fn clear(&self) {
+        *self.state_mut() = State::empty(self.context.database.as_str(), &self.layout);
+        self.retain_runs();
+        self.changed.notify();
+    }
+
     /// Takes in a block that was read.
     fn fold_block(&self, state: &mut State, block: &Block) -> Result<()> {
         for section in &block.sections {

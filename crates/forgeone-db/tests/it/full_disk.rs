@@ -160,7 +160,14 @@ fn no_byte_free() {
     let options = || options(&place.join("store")).shard_count(1).seal_at(512 << 10, 1000);
     let store = RedbManager::open(options()).unwrap();
     let mut known = Known::default();
+    let ballast = place.join("ballast");
+    fs::write(&ballast, vec![1; 4 << 20]).unwrap();
     known.fill(&store, "old");
+    // A commit that meets the end of the disk while another is sealed takes the reserve.
+    fs::remove_file(&ballast).unwrap();
+    known.settle(&store);
+    let sign = known.make("old");
+    store.store_event(&sign).expect("there is room, and a reserve is made of some of it");
     let kept = known.make("kept");
     let set_aside = store.stats().unwrap().reserve_bytes;
     assert!(set_aside >= 512 << 10, "{set_aside} bytes are set aside");
@@ -181,9 +188,10 @@ fn no_byte_free() {
     store.store_event(&kept).expect("there is room again, without a restart");
     fs::remove_file(&junk).unwrap();
     known.acknowledged.clear();
-    known.unknown.clear();
-    known.fill(&store, "new");
+    let sign = known.make("new");
+    store.store_event(&sign).unwrap();
     assert!(store.stats().unwrap().reserve_bytes > 0, "it is made again");
+    known.fill(&store, "new");
     known.read_everything(&store);
     store.close().unwrap();
 }
@@ -226,6 +234,60 @@ fn a_file_that_may_not_grow_heals_in_the_same_process() {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+/// contract F2: a shard whose very first write meets the end of the disk is as good as any other.
+#[test]
+fn a_first_write_that_meets_the_end_of_the_disk_may_be_tried_again() {
+    // It ends in the commit that names the topic, in the shard's new file, and in its first commits.
+    for blocks in [16, 120, 128, 136, 144, 152] {
+        let place = tempfile::tempdir().unwrap();
+        let status = Command::new("sh")
+            .args(["-c", "trap '' 25 && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["full_disk::first_write_child", "--exact", "--nocapture"])
+            .env(LIMITED, place.path())
+            .env(BYTES, (blocks * 512).to_string())
+            .status()
+            .unwrap();
+        assert!(status.success(), "with {blocks} blocks");
+    }
+}
+
+const BYTES: &str = "FORGEONE_DB_TEST_BYTES";
+
+fn limit_files_to(bytes: &str) {
+    let id = std::process::id().to_string();
+    let limit = format!("--fsize={bytes}:unlimited");
+    assert!(Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap().success());
+}
+
+/// Not a test of its own: what the one above runs.
+#[test]
+fn first_write_child() {
+    let (Some(place), Some(bytes)) = (std::env::var_os(LIMITED), std::env::var_os(BYTES)) else {
+        return;
+    };
+    let path = Path::new(&place).join("store");
+    let store = RedbManager::open(options(&path).shard_count(1)).unwrap();
+    let mut known = Known::default();
+    let event = known.make("a");
+    limit_files_to(bytes.to_str().unwrap());
+    let mut refused = 0;
+    for _ in 0..3 {
+        if let Err(error) = store.store_event(&event) {
+            assert_eq!(error.kind(), ErrorKind::Full, "{error:?}");
+            refused += 1;
+        }
+    }
+    limit_files_to("unlimited");
+    store.store_event(&event).expect("there is room again, without a restart");
+    known.acknowledged.push(event);
+    known.read_everything(&store);
+    store.close().unwrap();
+    let store = RedbManager::open(options(&path)).unwrap();
+    known.read_everything(&store);
+    println!("{refused} of 3 refused");
 }
 
 /// Not a test of its own: what `a_file_that_may_not_grow_heals_in_the_same_process` runs.

@@ -8,8 +8,12 @@ use forgeone_db::{
     Durability, Engine as _, EventMessage, MemoryEngine, OpenMode, RedbManager, ScrubOptions,
     StoreOptions, VerifyReport,
 };
-use forgeone_db_engine::{Batch, DatabaseName, Direction, KeyRange, Projection, Read, TableName};
+use forgeone_db_engine::faulty::{FaultPlan, FaultyEngine, Repeat};
+use forgeone_db_engine::{
+    Batch, DatabaseName, Direction, Error, ErrorKind, KeyRange, Projection, Read, TableName,
+};
 use futures::executor::block_on;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 fn in_memory(engine: &MemoryEngine) -> StoreOptions {
-    StoreOptions::with_engine(std::sync::Arc::new(engine.reopen()))
+    StoreOptions::with_engine(Arc::new(engine.reopen()))
         .durability(Durability::None)
         .mode(OpenMode::OpenOrCreate)
         .key(key())
@@ -30,9 +34,11 @@ fn random_events(topic: &str, numbers: std::ops::Range<u64>) -> Vec<EventMessage
     numbers.map(|number| EventMessage { payload: payload(), ..event(topic, number) }).collect()
 }
 
-fn told() -> (impl FnMut(&VerifyReport) + Send + 'static, Receiver<VerifyReport>) {
+use forgeone_db::ScrubRound as Round;
+
+fn told() -> (impl FnMut(Round<'_>) + Send + 'static, Receiver<VerifyReport>) {
     let (sender, receiver) = mpsc::channel();
-    let tell = move |report: &VerifyReport| drop(sender.send(report.clone()));
+    let tell = move |round: Round<'_>| drop(sender.send(round.unwrap().clone()));
     (tell, receiver)
 }
 
@@ -136,6 +142,34 @@ fn writers_and_sealing_go_on_beside_a_slow_round_and_closing_ends_it() {
     assert!(taken < Duration::from_secs(20), "{taken:?}");
     assert!(!scrub.wait().is_running);
     assert!(rounds.try_recv().is_err(), "a minute's work was done in no time");
+}
+
+#[test]
+fn rounds_that_fail_are_told_and_so_is_a_panic_of_whom_they_are_told() {
+    let engine = Arc::new(FaultyEngine::new(MemoryEngine::new(), FaultPlan::new()));
+    let options = StoreOptions::with_engine(Arc::clone(&engine) as Arc<dyn forgeone_db::Engine>);
+    let options = options.durability(Durability::None).mode(OpenMode::OpenOrCreate);
+    let store = RedbManager::open(options.key(key()).shard_count(1)).unwrap();
+    store.store_events(&random_events("a", 1..100)).unwrap();
+    store.seal().unwrap();
+    let (sender, rounds) = mpsc::channel();
+    let tell = move |round: Round<'_>| {
+        // Nobody listens to the last ones.
+        let _ = sender.send(round.map_err(Error::kind).map(|_| ()));
+    };
+    let options = || ScrubOptions::default().bytes_per_second(0).pause(Duration::ZERO);
+    engine.set_plan(FaultPlan::new().fail_read(1, Repeat::Forever, ErrorKind::Unavailable));
+    let scrub = store.scrub(options(), tell).unwrap();
+    assert_eq!(rounds.recv_timeout(PATIENCE).unwrap(), Err(ErrorKind::Unavailable));
+    assert!(scrub.status().failed.is_some());
+    engine.set_plan(FaultPlan::new());
+    // Rounds that began before may fail still.
+    while rounds.recv_timeout(PATIENCE).unwrap().is_err() {}
+    scrub.stop();
+    assert_eq!(scrub.wait().failed, None);
+    let scrub = store.scrub(options(), |_| panic!("whoever is told panics")).unwrap();
+    assert!(scrub.wait().failed.unwrap().contains("panicked"));
+    store.close().unwrap();
 }
 
 #[test]
