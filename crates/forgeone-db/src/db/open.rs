@@ -25,7 +25,7 @@ use crate::stream::{
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
-use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Result};
+use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Outcome, Result};
 use std::sync::{Arc, Mutex};
 
 /// Shards of a new store whose options name no number.
@@ -349,7 +349,11 @@ impl Opening<'_> {
 
     async fn closed_if_readable(&self) -> Result<Vec<Witness>> {
         match self.closed().await {
-            Err(error) if error.kind() == ErrorKind::Corrupt && !is_older_keyring(&error) => {
+            Err(error) if is_older_keyring(&error) => Err(error),
+            // Also one that seems to be of a newer format: the keyring would be, too.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::UpgradeRequired) =>
+            {
                 Ok(Vec::new())
             }
             closed => closed,
@@ -378,6 +382,7 @@ impl Opening<'_> {
         for (shard, loaded) in opened {
             let context = shard.context().clone();
             shared.add_database(context.database.clone());
+            let mut unwritable = None;
             let log = match loaded.as_ref().filter(|_| shard.check().is_ok()) {
                 // Out of use, it is never asked for a commit.
                 None => CommitLog::create(context, term),
@@ -389,12 +394,19 @@ impl Opening<'_> {
                         if started.0.is_empty() || error.kind() != ErrorKind::Corrupt {
                             return Err(error);
                         }
-                        shard.isolate(&error);
+                        match error.outcome() {
+                            // It was loaded, and is as it was: it can be read.
+                            Outcome::Rejected => unwritable = Some(error),
+                            Outcome::Unknown => shard.isolate(&error),
+                        }
                     }
                     log
                 }
             };
             let writer = Writer::new(shard, Arc::new(log), shared, self.seal_limits());
+            if let Some(error) = unwritable {
+                writer.poison(&error);
+            }
             writer.note_memory();
             started.0.push(writer);
         }

@@ -27,7 +27,7 @@ const SYNCS_MAX: u32 = 2000;
 pub(super) fn compact(files: &Files, slot: &Slot) -> Result<()> {
     let Some(mut handle) = files.handle_exclusive(slot)? else { return Ok(()) };
     let Handle::Writer(database) = &mut *handle else {
-        return Err(Error::new(ErrorKind::Internal, "a compaction met a file open for reading"));
+        return Err(failure::not_recovered());
     };
     let mut patience = Patience::new(READERS_WAIT, files.timer());
     let failed = loop {

@@ -345,7 +345,7 @@ impl RedbEngine {
 /// for every failure after the first byte.
 fn commit_to(handle: &Handle, slot: &Slot, batch: &Batch) -> Result<()> {
     let Handle::Writer(database) = handle else {
-        return Err(Error::new(ErrorKind::Internal, "a commit met a file not open for writing"));
+        return Err(failure::not_recovered());
     };
     let limit = CAPABILITY.range_delete_entries_max;
     let failed = match guard(|| transact::commit(database, batch, limit)) {

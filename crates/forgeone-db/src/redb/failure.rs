@@ -72,7 +72,9 @@ pub(super) fn latches(error: &redb::Error) -> bool {
 /// The kind and message of a redb error, for a caller that wanted to read or open.
 pub(super) fn from_redb(error: redb::Error) -> Error {
     let (kind, message) = match &error {
-        redb::Error::Corrupted(_)
+        // A newer format was refused before redb saw the file, and an older one was never written.
+        redb::Error::UpgradeRequired(_)
+        | redb::Error::Corrupted(_)
         | redb::Error::TableTypeMismatch { .. }
         | redb::Error::TableIsMultimap(_)
         | redb::Error::TableIsNotMultimap(_)
@@ -82,9 +84,6 @@ pub(super) fn from_redb(error: redb::Error) -> Error {
         redb::Error::Io(error) => (io_kind(error), io_message(error)),
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
             (ErrorKind::InUse, "another process has the database open")
-        }
-        redb::Error::UpgradeRequired(_) => {
-            (ErrorKind::UpgradeRequired, "the database file has another format version")
         }
         redb::Error::RepairAborted => (ErrorKind::Unavailable, UNRECOVERED),
         redb::Error::PreviousIo => (
@@ -134,6 +133,15 @@ pub(super) fn poisoned() -> Error {
     Error::new(
         ErrorKind::Closed(ClosedReason::Poisoned),
         "an earlier write or sync of the database failed; reopen it before writing again",
+    )
+    .with_outcome(Outcome::Rejected)
+}
+
+/// The error of every write to a database whose file redb does not recover.
+pub(super) fn not_recovered() -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        "the engine's own pages are damaged, so it can be read and not written to; write a new store from it: forgeone-db salvage",
     )
     .with_outcome(Outcome::Rejected)
 }

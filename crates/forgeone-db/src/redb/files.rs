@@ -3,7 +3,8 @@
 use super::directory::{Patience, StoreDirectory, in_use, temporary};
 use super::disk::{Backend, DiskAccess, DiskFile, Failures};
 use super::failure::{self, from_io, guard};
-use super::header::{check_version, unfinished_commits};
+use super::header::{call_closed, check_version, unfinished_commits};
+use super::overlay::Overlay;
 use super::timer::Timer;
 use super::{Recovery, RedbOptions};
 use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Outcome, Result, mutant};
@@ -32,6 +33,7 @@ pub(super) enum Access {
 pub(super) enum Handle {
     Closed,
     Writer(Database),
+    /// In an engine that writes: of a file that redb did not recover, and that can only be read.
     Reader(ReadOnlyDatabase),
 }
 
@@ -297,6 +299,13 @@ impl Files {
                 .map(|open| open.map(Handle::Writer)),
             Access::Read => self.open_reader(&slot.name).map(|open| open.map(Handle::Reader)),
         };
+        let opened = match opened {
+            Err(error) if error.kind() == ErrorKind::Corrupt => self
+                .open_unrecovered(&slot.name)
+                .map(|open| open.map(Handle::Reader))
+                .or(Err(error)),
+            opened => opened,
+        };
         if !matches!(opened, Ok(Some(_))) {
             self.return_permit();
         }
@@ -406,6 +415,21 @@ impl Files {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let backend = Backend { file, failures: Arc::default() };
         settle(guard(|| builder.open_read_only_with_backend(backend))).map(Some)
+    }
+
+    /// Opens for reading alone a file that redb does not recover, since a page of it is damaged. It is
+    /// read as beside a living writer: from the commit that its header names, which was made in two
+    /// phases. What the damaged page has held is missed by the layers above; the rest is there.
+    fn open_unrecovered(&self, name: &DatabaseName) -> Result<Option<ReadOnlyDatabase>> {
+        let Some(file) = self.open_to_check(name)? else { return Ok(None) };
+        check_version(&*file)?;
+        let overlay = Overlay::new(file)
+            .and_then(|overlay| call_closed(&overlay).map(|()| overlay))
+            .map_err(|error| from_io(error, "a database file cannot be read"))?;
+        let mut builder = self.builder();
+        // The one mode in which redb reads without its list of free pages, which is not there.
+        builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
+        settle(guard(|| builder.open_read_only_with_backend(overlay))).map(Some)
     }
 
     /// A reader's way past a file that a crash left: whoever gets the store's lock recovers it,

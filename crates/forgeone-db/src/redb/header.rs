@@ -2,16 +2,21 @@
 //! commit was cut off.
 //!
 //! Absent on purpose: trusting any of it. It is reported, and nothing is decided by it but the refusal
-//! of a newer format.
+//! of a newer format. What is read through it is authenticated above.
 
 use super::disk::DiskFile;
+use super::overlay::Overlay;
 use forgeone_db_engine::{Error, ErrorKind, Result};
+use redb::StorageBackend as _;
+use std::io;
 
 /// The first bytes of every redb file.
 const MAGIC: [u8; 9] = [b'r', b'e', b'd', b'b', 0x1A, 0x0A, 0xA9, 0x0D, 0x0A];
 /// The byte whose lowest bit says which of the two commit slots counts.
 const FLAGS_OFFSET: usize = 9;
 const SECOND_COUNTS: u8 = 1;
+/// Set while a writer has the file open.
+const NOT_CLOSED: u8 = 2;
 /// Where redb's two commit slots begin, and where in a slot its format version and its transaction
 /// number lie.
 const SLOT_OFFSETS: [usize; 2] = [64, 192];
@@ -39,6 +44,13 @@ pub(super) fn check_version(file: &dyn DiskFile) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Has a file seem to be closed well, to whoever reads it through `overlay`.
+pub(super) fn call_closed(overlay: &Overlay) -> io::Result<()> {
+    let mut flags = [0];
+    overlay.read(FLAGS_OFFSET as u64, &mut flags)?;
+    overlay.write(FLAGS_OFFSET as u64, &[flags[0] & !NOT_CLOSED])
 }
 
 /// How many commits have left a record in the file that does not count: one, if the slot that does

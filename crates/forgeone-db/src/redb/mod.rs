@@ -21,6 +21,7 @@ mod engine;
 mod failure;
 mod files;
 mod header;
+mod overlay;
 mod pages;
 mod reserve;
 mod timer;

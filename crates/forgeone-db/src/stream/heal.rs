@@ -17,6 +17,8 @@ struct Cause {
     first: String,
     /// Whether there was no room, and nothing else was wrong.
     full: bool,
+    /// Whether it is damaged, so that opening it anew does not help.
+    damaged: bool,
 }
 
 impl Poison {
@@ -31,16 +33,18 @@ impl Poison {
             ErrorKind::Closed(ClosedReason::Poisoned) => return self.set_unless_known(error),
             _ => false,
         };
+        let damaged = error.kind() == ErrorKind::Corrupt && error.outcome() == Outcome::Rejected;
         let mut cause = self.lock();
         match &mut *cause {
             Some(cause) => cause.full &= full,
-            None => *cause = Some(Cause { first: error.to_string(), full }),
+            None => *cause = Some(Cause { first: error.to_string(), full, damaged }),
         }
     }
 
     /// The engine refuses writes, and nobody has said why yet.
     fn set_unless_known(&self, error: &Error) {
-        self.lock().get_or_insert_with(|| Cause { first: error.to_string(), full: true });
+        let cause = || Cause { first: error.to_string(), full: true, damaged: false };
+        self.lock().get_or_insert_with(cause);
     }
 
     pub(super) fn is_set(&self) -> bool {
@@ -56,11 +60,18 @@ impl Poison {
     }
 
     pub(super) fn error(&self) -> Error {
-        let error = Error::new(
-            ErrorKind::Closed(ClosedReason::Poisoned),
-            "an earlier write failed, so this database takes no more; reopen the store",
-        );
-        match &*self.lock() {
+        let cause = self.lock();
+        let error = if cause.as_ref().is_some_and(|cause| cause.damaged) {
+            let what = "the database is damaged and takes no writes; verify says more, and salvage \
+                        writes a new store";
+            Error::new(ErrorKind::Corrupt, what)
+        } else {
+            Error::new(
+                ErrorKind::Closed(ClosedReason::Poisoned),
+                "an earlier write failed, so this database takes no more; reopen the store",
+            )
+        };
+        match &*cause {
             Some(cause) => error.with("cause", &cause.first),
             None => error,
         }

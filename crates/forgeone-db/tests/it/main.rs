@@ -39,5 +39,6 @@ mod system_model;
 mod tamper;
 mod threads;
 mod trouble;
+mod unrecovered;
 mod verify;
 mod witness;
