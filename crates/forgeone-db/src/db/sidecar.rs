@@ -47,10 +47,16 @@ impl Sidecar {
         }
     }
 
-    /// Both copies of the keyring.
+    /// Both copies of the keyring. One that cannot be read is as good as a damaged one, as long as the
+    /// other can.
     pub(super) async fn keyrings(&self) -> Result<[Option<Bytes>; 2]> {
         let [first, second] = KEYRING_NAMES;
-        Ok([self.read(first).await?, self.read(second).await?])
+        match [self.read(first).await, self.read(second).await] {
+            [Ok(first), Ok(second)] => Ok([first, second]),
+            [Ok(Some(first)), Err(_)] => Ok([Some(first), Some(Bytes::new())]),
+            [Err(_), Ok(Some(second))] => Ok([Some(Bytes::new()), Some(second)]),
+            [Err(error), _] | [_, Err(error)] => Err(error),
+        }
     }
 }
 

@@ -151,6 +151,25 @@ fn an_older_version_byte_in_one_file_is_damage_of_that_file() {
     }
 }
 
+/// One copy of the keyring is enough, whatever is in the place of the other.
+#[test]
+fn a_copy_of_the_keyring_that_cannot_be_read_keeps_no_store_shut() {
+    for name in ["keyring.0", "keyring.1"] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = RedbManager::open(options(&path)).unwrap();
+        store.store_event(&random_event("a", 1)).unwrap();
+        store.close().unwrap();
+        fs::remove_file(path.join(name)).unwrap();
+        fs::create_dir(path.join(name)).unwrap();
+        let store = RedbManager::open(reading(&path)).unwrap();
+        assert_eq!(readable(&store), 1);
+        let report = store.verify(VerifyDepth::Quick, |_| {}).unwrap();
+        assert!(report.is_sound() && !report.findings.is_empty(), "{report:?}");
+        store.close().unwrap();
+    }
+}
+
 /// What a clean close left is as good as none when it is damaged, whatever it then looks like.
 #[test]
 fn a_note_of_the_last_close_that_was_zeroed_keeps_no_store_shut() {
