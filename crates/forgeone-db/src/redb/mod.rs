@@ -13,6 +13,7 @@
 //!   *.new                 what an interrupted creation or replacement left; ignored
 //! ```
 
+mod children;
 mod compact;
 mod condition;
 mod directory;

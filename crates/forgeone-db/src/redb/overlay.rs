@@ -1,5 +1,6 @@
 //! A file of a disk that redb may open in any way, and that nothing is written to.
 
+use super::children;
 use super::disk::DiskFile;
 use redb::{BackendError, StorageBackend};
 use std::collections::BTreeMap;
@@ -72,7 +73,7 @@ impl StorageBackend for Overlay {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.read_file(offset, out)?;
-        let mut rest = out;
+        let mut rest = &mut *out;
         for (block, within, count) in blocks(offset, rest.len()) {
             let (part, behind) = rest.split_at_mut(count);
             let written = state.blocks.get(&block);
@@ -81,7 +82,7 @@ impl StorageBackend for Overlay {
             }
             rest = behind;
         }
-        Ok(())
+        children::check(out, || Ok(state.len))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

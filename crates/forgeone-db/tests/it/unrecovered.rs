@@ -47,7 +47,7 @@ fn bend(path: &Path, offset: usize) {
 
 fn readable(store: &RedbManager) -> u64 {
     let found = store.query_events(EventQuery::default()).unwrap();
-    found.filter(Result::is_ok).count() as u64
+    found.flatten().count() as u64
 }
 
 fn reading(path: &Path) -> StoreOptions {
@@ -60,7 +60,7 @@ fn a_bent_byte_in_a_file_that_a_kill_left_costs_a_unit_and_not_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let image = image(directory.path());
     let file = "events_shard_0.redb";
-    let len = fs::metadata(image.join(file)).unwrap().len() as usize;
+    let len = fs::read(image.join(file)).unwrap().len();
     let (mut felt, mut dear) = (0, 0);
     for round in 0..24 {
         let copied = directory.path().join(format!("bent.{round}"));
@@ -83,7 +83,7 @@ fn what_redb_does_not_recover_is_read_and_saved_and_takes_no_writes() {
     let directory = tempfile::tempdir().unwrap();
     let image = image(directory.path());
     let file = "events_shard_0.redb";
-    let len = fs::metadata(image.join(file)).unwrap().len() as usize;
+    let len = fs::read(image.join(file)).unwrap().len();
     // A byte that costs some records, found as a reader finds it.
     let offset = (4096..len)
         .step_by(5000)
@@ -179,7 +179,7 @@ fn a_note_of_the_last_close_that_was_zeroed_keeps_no_store_shut() {
     store.store_event(&random_event("a", 1)).unwrap();
     store.close().unwrap();
     let closed = path.join("closed");
-    let bytes = vec![0; fs::metadata(&closed).unwrap().len() as usize];
+    let bytes = vec![0; fs::read(&closed).unwrap().len()];
     for mode in [OpenMode::Read, OpenMode::Open] {
         fs::write(&closed, &bytes).unwrap();
         let store = RedbManager::open(options(&path).mode(mode)).unwrap();

@@ -1,6 +1,7 @@
 //! A file of a disk, as redb takes it.
 
 use super::{DiskFile, LockKind};
+use crate::redb::children;
 use redb::{BackendError, StorageBackend};
 use std::io;
 use std::ops::Bound;
@@ -82,7 +83,8 @@ impl StorageBackend for Backend {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.file.read(offset, out)
+        self.file.read(offset, out)?;
+        children::check(out, || self.file.len())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
