@@ -16,14 +16,14 @@ pub(super) fn is_absent(copies: &[Option<Bytes>; 2]) -> bool {
     copies.iter().all(Option::is_none)
 }
 
-/// Tells a store whose keyring is lost from one that was never completed: a creation writes the keyring
-/// before any data.
+/// Tells a store whose keyring is lost from one that was never completed, where no copy was found: a
+/// creation writes the keyring before any data, and may have done so since.
 ///
 /// # Errors
 /// `Corrupt` where no copy of the keyring is there, and data is.
-pub(super) fn check_not_lost(sidecar: &Sidecar, copies: &[Option<Bytes>; 2]) -> Result<()> {
+pub(super) async fn check_not_lost(sidecar: &Sidecar) -> Result<()> {
     let Sidecar::Directory(directory) = sidecar else { return Ok(()) };
-    if !is_absent(copies) || directory.databases()?.is_empty() {
+    if directory.databases()?.is_empty() || !is_absent(&sidecar.keyrings().await?) {
         return Ok(());
     }
     Err(corrupt("both copies of the keyring are gone while data is there; restore one of them")

@@ -1,6 +1,6 @@
 //! Key slots: which keys open a store.
 
-use super::create::{check_not_lost, heal, open_keyring, put_both, require_ready};
+use super::create::{check_not_lost, heal, is_absent, open_keyring, put_both, require_ready};
 use super::sidecar::Sidecar;
 use crate::crypto::{KdfParams, Key, Keyring, SlotKind};
 use crate::environment::{Environment, SystemEnvironment};
@@ -57,7 +57,9 @@ impl StoreKeys {
     pub fn read_in(directory: StoreDirectory, key: Option<&Key>) -> Result<Self> {
         let sidecar = Sidecar::Directory(directory);
         let copies = run_blocking(sidecar.keyrings())?;
-        check_not_lost(&sidecar, &copies)?;
+        if is_absent(&copies) {
+            run_blocking(check_not_lost(&sidecar))?;
+        }
         let keyring = open_keyring(&copies, key)?;
         require_ready(&keyring)?;
         let environment = Arc::new(SystemEnvironment::new());

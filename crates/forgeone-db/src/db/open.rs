@@ -152,7 +152,7 @@ async fn ground_in_directory(directory: StoreDirectory, options: &StoreOptions) 
             return Ok(Ground { sidecar, keyring, lock: None, directory: Some(directory) });
         }
     } else if matches!(options.mode, OpenMode::Open | OpenMode::Read) {
-        check_not_lost(&sidecar, &before)?;
+        check_not_lost(&sidecar).await?;
         return Err(Error::new(
             ErrorKind::NotFound,
             "there is no store here: its creation was interrupted before anything was stored",
@@ -171,7 +171,7 @@ async fn keyring(sidecar: &Sidecar, options: &StoreOptions) -> Result<Keyring> {
         if matches!(options.mode, OpenMode::Open | OpenMode::Read) {
             return Err(Error::new(ErrorKind::NotFound, "there is no store here"));
         }
-        check_not_lost(sidecar, &copies)?;
+        check_not_lost(sidecar).await?;
         return begin(sidecar, options).await;
     }
     let keyring = open_keyring(&copies, options.key.as_deref())?;

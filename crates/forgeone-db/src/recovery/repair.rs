@@ -68,8 +68,9 @@ pub struct RebuiltIndex {
 }
 
 impl RepairPlan {
-    /// The plan that follows from what a verification found. Only one that checked the engine's own
-    /// pages, as of a store that is not open at depth `Standard` or `Deep`, gives a plan to rely on.
+    /// The plan that follows from what a verification found. Rely on it only where that checked the
+    /// engine's own pages, as [`verify_store`](crate::Database::verify_store) does at depth `Standard`
+    /// and `Deep`.
     pub fn new(report: &VerifyReport) -> Self {
         let errors = report.findings.iter().filter(|one| one.severity == FindingSeverity::Error);
         let writable = report.pages_damaged.is_empty();
