@@ -70,6 +70,9 @@ impl Failure {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 (Exit::Full, "free space on that disk")
             }
+            io::ErrorKind::FileTooLarge => {
+                (Exit::Full, "raise the limit on the size of files, as of `ulimit -f`")
+            }
             _ => (Exit::Failure, "try again; if it stays, the medium or the system is at fault"),
         };
         Self::new(exit, format!("{what}: {error}")).hint(hint)

@@ -28,6 +28,10 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
         ErrorKind::WrongKey => {
             "give the right key with --key-file, FORGEONE_DB_KEY_FILE or FORGEONE_DB_KEY"
         }
+        ErrorKind::Corrupt if error.get("lost").is_some() => {
+            "copy what is lost back from a backup of this store, any one copy will do; without it nothing \
+             can be read"
+        }
         ErrorKind::Corrupt => {
             "`forgeone-db verify` names what is damaged; copy the directory aside before anything else"
         }

@@ -262,6 +262,10 @@ pub(crate) enum Command {
     /// With --yes each damaged index is written anew beside the old one, read back, and put in its
     /// place in one step; records are never touched. A crash at any moment loses nothing: run it
     /// again. No other process may write meanwhile.
+    ///
+    /// While the engine's own pages are damaged in any database nothing is mended, with --yes either:
+    /// a write may lose more, and `salvage` saves what is there. A store with nothing to mend is not
+    /// opened for writing.
     #[command(after_long_help = write_exits!(;
 "   8  conflict";
 "5 is also for damage that is only shown, or that no repair mends.",

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Escaped, Format, Output, say};
 use crate::progress::Progress;
 use crate::store::{Place, WAIT_SHORT};
-use forgeone_db::{RedbManager, RepairPlan, RepairReport};
+use forgeone_db::{RedbManager, RepairPlan, RepairReport, StoreOptions};
 use serde::Serialize;
 
 /// What was planned, and done.
@@ -16,10 +16,11 @@ struct Repaired<'a> {
 }
 
 pub(super) fn run(place: &Place, args: &RepairArgs) -> Result<(), Failure> {
-    let manager = if args.yes { place.write(WAIT_SHORT)? } else { place.read()? };
-    let plan = plan(&manager)?;
-    let done = if args.yes { Some(execute(&manager, &plan)?) } else { None };
-    manager.close()?;
+    let options = place.read_options()?;
+    let plan = plan(place, options.clone())?;
+    // Without steps the store is not opened for writing: that alone may do harm where pages are damaged.
+    let execute = args.yes && !plan.steps.is_empty();
+    let done = if execute { Some(mend(place, options, &plan)?) } else { None };
     let mut output = place.output();
     if output.format() == Format::Json {
         output.json(&Repaired { plan: &plan, done: done.as_ref() })?;
@@ -28,9 +29,7 @@ pub(super) fn run(place: &Place, args: &RepairArgs) -> Result<(), Failure> {
     }
     output.flush()?;
     if !plan.mends_all() {
-        return Err(Failure::new(Exit::Corrupt, "there is damage that no repair mends").hint(
-            "restore what is named from a backup, or save the rest with: forgeone-db salvage DIR",
-        ));
+        return Err(beyond_repair(&plan));
     }
     if done.is_none() && !plan.is_empty() {
         return Err(Failure::new(
@@ -42,25 +41,39 @@ pub(super) fn run(place: &Place, args: &RepairArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plan(manager: &RedbManager) -> Result<RepairPlan, Failure> {
-    let mut progress = Progress::bytes("verifying", None);
-    let mut shown = 0;
-    let plan = manager.plan_repair(|at| {
-        progress.advance(at.bytes.saturating_sub(shown));
-        shown = at.bytes;
-    })?;
-    Ok(plan)
+fn beyond_repair(plan: &RepairPlan) -> Failure {
+    if plan.pages_damaged.is_empty() {
+        return Failure::new(Exit::Corrupt, "there is damage that no repair mends").hint(
+            "restore what is named from a backup, or save the rest with: forgeone-db salvage OUT",
+        );
+    }
+    let what = "the engine's own pages are damaged, so nothing is written: a write may lose more";
+    Failure::new(Exit::Corrupt, what).hint(
+        "write nothing to the store, copy the directory aside, then run: forgeone-db salvage OUT",
+    )
 }
 
-fn execute(manager: &RedbManager, plan: &RepairPlan) -> Result<RepairReport, Failure> {
+fn plan(place: &Place, options: StoreOptions) -> Result<RepairPlan, Failure> {
+    let mut progress = Progress::bytes("verifying", None);
+    let mut shown = 0;
+    RedbManager::plan_store_repair(options, |at| {
+        progress.expect(at.bytes_total);
+        progress.advance(at.bytes.saturating_sub(shown));
+        shown = at.bytes;
+    })
+    .map_err(|error| place.explain(error))
+}
+
+fn mend(place: &Place, options: StoreOptions, plan: &RepairPlan) -> Result<RepairReport, Failure> {
     let mut announced = 0;
-    let report = manager.execute_repair(plan, move |at| {
+    let options = options.lock_wait(place.wait(WAIT_SHORT));
+    RedbManager::repair_store(options, plan, move |at| {
         if at.steps_done >= announced {
             announced = at.steps_done + 1;
             say(format_args!("step {announced} of {}: {}", at.steps, at.step));
         }
-    })?;
-    Ok(report)
+    })
+    .map_err(|error| place.explain(error))
 }
 
 fn print(

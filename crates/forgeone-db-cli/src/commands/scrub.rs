@@ -28,12 +28,13 @@ pub(super) fn run(place: &Place, args: &ScrubArgs) -> Result<(), Failure> {
         drop(sender.unbounded_send(round));
     })?;
     let mut output = place.output();
-    let mut errors = 0;
+    let mut last = None;
     while let Either::Left((Some(round), _)) = block_on(select(rounds.next(), &mut interrupted)) {
         match round {
             Ok(report) => {
-                errors = report.errors().count() as u64 + report.findings_dropped;
-                if print(&mut output, &report)? == Reader::Gone {
+                let printed = print(&mut output, &report)?;
+                last = Some(report);
+                if printed == Reader::Gone {
                     break;
                 }
             }
@@ -43,8 +44,8 @@ pub(super) fn run(place: &Place, args: &ScrubArgs) -> Result<(), Failure> {
     scrub.stop();
     let failed = scrub.wait().failed;
     manager.close()?;
-    if errors > 0 {
-        return Err(verify::damaged(errors));
+    if let Some(report) = last.filter(|report| !report.is_sound()) {
+        return Err(verify::damaged(&report));
     }
     match failed {
         Some(text) => Err(Failure::new(Exit::Failure, format!("the store was not read: {text}"))),

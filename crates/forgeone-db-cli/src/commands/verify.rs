@@ -7,7 +7,7 @@ use crate::output::{Bytes, Escaped, Format, Output, Reader, say};
 use crate::progress::Progress;
 use crate::store::Place;
 use forgeone_db::{
-    Finding, FindingSeverity, PendingKeyChange, RedbManager, VerifyDepth, VerifyReport,
+    Finding, FindingSeverity, PendingKeyChange, RedbManager, RepairPlan, VerifyDepth, VerifyReport,
 };
 use serde::Serialize;
 use std::fmt;
@@ -51,12 +51,25 @@ pub(super) fn run(place: &Place, args: &VerifyArgs) -> Result<(), Failure> {
     if report.is_sound() {
         return Ok(());
     }
-    Err(damaged(report.errors().count() as u64 + report.findings_dropped))
+    Err(damaged(&report))
 }
 
-pub(super) fn damaged(errors: u64) -> Failure {
-    Failure::new(Exit::Corrupt, format!("the store is damaged: {errors} findings"))
-        .hint("copy the directory aside as it is, and see what can be mended: forgeone-db repair")
+/// The failure of a damaged store, with the way that is open: a report that does not cover everything
+/// does not know it.
+pub(super) fn damaged(report: &VerifyReport) -> Failure {
+    let errors = report.errors().count() as u64 + report.findings_dropped;
+    let hint = if report.engine_checked < report.databases {
+        "copy the directory aside as it is, and have everything checked: forgeone-db verify"
+    } else if !report.pages_damaged.is_empty() {
+        "write nothing to the store: copy the directory aside as it is, then save what is \
+         authentic into a new one: forgeone-db salvage OUT"
+    } else if RepairPlan::new(report).steps.is_empty() {
+        "copy the directory aside as it is, then restore it from a backup, or save the rest: \
+         forgeone-db salvage OUT"
+    } else {
+        "copy the directory aside as it is, and see what can be mended: forgeone-db repair"
+    };
+    Failure::new(Exit::Corrupt, format!("the store is damaged: {errors} findings")).hint(hint)
 }
 
 pub(super) fn print(output: &mut Output, report: &VerifyReport) -> Result<(), Failure> {

@@ -387,6 +387,45 @@ fn verify_finds_nothing_in_a_sound_store_and_names_what_is_damaged() {
     assert!(scrubbed.out.contains("damage"), "{}", scrubbed.out);
 }
 
+/// Damage in the engine's own pages is what a write makes worse: `repair` says what `verify` says, sends
+/// people to the salvage, and with or without --yes leaves every byte as it was.
+#[test]
+fn repair_writes_to_no_store_with_damaged_pages_and_to_none_that_is_sound() {
+    let home = Home::new();
+    home.run(&["events", "append", "--topic", "t"], &records("r", 300)).ok();
+    let before = contents(&home.store());
+    assert_eq!(home.run(&["repair", "--yes"], "").ok().out, "sound: nothing to repair\n");
+    assert!(contents(&home.store()) == before, "a sound store is not written to");
+    let number = (0..2).find(|n| home.store().join(format!("events_shard_{n}.redb")).exists());
+    let mut damaged = 0;
+    for name in [format!("events_shard_{}.redb", number.unwrap()), "system.redb".to_owned()] {
+        let path = home.store().join(&name);
+        let sound = fs::read(&path).unwrap();
+        for page in 1..sound.len() / 4096 {
+            let mut bytes = sound.clone();
+            bytes[page * 4096..][..4096].fill(0);
+            fs::write(&path, &bytes).unwrap();
+            let before = contents(&home.store());
+            let verified = home.run(&["verify"], "");
+            if verified.code == 0 {
+                home.run(&["repair"], "").ok();
+                continue;
+            }
+            damaged += 1;
+            let told = verified.code(5).says("forgeone-db salvage OUT");
+            assert!(!format!("{}{}", told.out, told.err).contains("db repair"), "{}", told.err);
+            for args in [&["repair"][..], &["repair", "--yes"]] {
+                let refused = home.run(args, "").code(5).says("forgeone-db salvage OUT");
+                let name = format!("cannot mend {}: ", name.strip_suffix(".redb").unwrap());
+                assert!(refused.out.contains(&name), "{}", refused.out);
+            }
+            assert!(contents(&home.store()) == before, "{name}, page {page}: written to");
+        }
+        fs::write(&path, &sound).unwrap();
+    }
+    assert!(damaged > 5, "{damaged}");
+}
+
 #[test]
 fn stats_tells_what_is_out_of_use_and_still_all_the_rest() {
     let home = Home::new();

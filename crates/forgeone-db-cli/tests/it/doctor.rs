@@ -152,6 +152,17 @@ fn every_trouble_with_a_store_has_its_line() {
     }
     expect(&doctor(&home).code(1), "store", "ok", "there is one");
     assert!(doctor(&home).out.contains("\"status\":\"fail\""));
+    let lost = Home::new();
+    for name in ["keyring.0", "keyring.1"] {
+        fs::remove_file(lost.store().join(name)).unwrap();
+    }
+    let told = doctor(&lost).code(1);
+    assert!(told.out.contains("both copies of the keyring are gone"), "{}", told.out);
+    assert!(!told.out.contains("run forgeone-db init again"), "{}", told.out);
+    for args in [&["verify"][..], &["stats"], &["repair"], &["salvage", "out"], &["key", "list"]] {
+        lost.run(args, "").code(5).says("both copies of the keyring are gone").says("backup");
+    }
+    lost.run(&["init"], "").code(5).says("both copies of the keyring are gone");
     fs::create_dir(home.path("other")).unwrap();
     fs::write(home.path("other/letter"), "dear").unwrap();
     let foreign = home.run(&["--json", "--dir", "other", "doctor"], "").code(1);

@@ -1,6 +1,7 @@
 //! Keyrings on their way to disk and back: creating a store, opening its keyring, changing it.
 
 use super::sidecar::{KEYRING_NAMES, Sidecar};
+use crate::codec::corrupt;
 use crate::crypto::{Key, KeyStore, Keyring, Phase, choose};
 use crate::environment::Environment;
 use crate::log::KeyringWatch;
@@ -13,6 +14,21 @@ use std::sync::Arc;
 /// Whether anything of a keyring is there.
 pub(super) fn is_absent(copies: &[Option<Bytes>; 2]) -> bool {
     copies.iter().all(Option::is_none)
+}
+
+/// Tells a store whose keyring is lost from one that was never completed, where no copy was found: a
+/// creation writes the keyring before any data, and may have done so since.
+///
+/// # Errors
+/// `Corrupt` where no copy of the keyring is there, and data is.
+pub(super) async fn check_not_lost(sidecar: &Sidecar) -> Result<()> {
+    let Sidecar::Directory(directory) = sidecar else { return Ok(()) };
+    if directory.databases()?.is_empty() || !is_absent(&sidecar.keyrings().await?) {
+        return Ok(());
+    }
+    Err(corrupt("both copies of the keyring are gone while data is there; restore one of them")
+        .with("path", directory.path().display())
+        .with("lost", KEYRING_NAMES.join(", ")))
 }
 
 /// Opens the keyring that counts.

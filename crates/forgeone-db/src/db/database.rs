@@ -69,8 +69,9 @@ impl Database {
     /// tampered key; `Invalid` for a key where none is needed, and for too little memory; `InUse`
     /// while another process writes; `Corrupt` when keyring or system database are damaged, missing
     /// or older than something else has seen them; `UpgradeRequired` for a newer format;
-    /// `Unsupported` for more durability than the engine
-    /// can give.
+    /// `Unsupported` for more durability than the engine can give; `Full` where there is no room for
+    /// what opening for writing writes. Of a store that is there every error's outcome is `Rejected`,
+    /// and so is `Full` of one that is to be made: nothing of the caller's was written.
     pub async fn open(options: StoreOptions) -> Result<Self> {
         let mode = options.mode;
         let environment = Arc::clone(&options.environment);

@@ -1,6 +1,6 @@
 //! Key slots: which keys open a store.
 
-use super::create::{heal, open_keyring, put_both, require_ready};
+use super::create::{check_not_lost, heal, is_absent, open_keyring, put_both, require_ready};
 use super::sidecar::Sidecar;
 use crate::crypto::{KdfParams, Key, Keyring, SlotKind};
 use crate::environment::{Environment, SystemEnvironment};
@@ -43,7 +43,8 @@ impl StoreKeys {
     /// Looks at the slots; changes nothing and needs no lock. Blocks.
     ///
     /// # Errors
-    /// `NotFound`, `WrongKey`, `Corrupt`, `UpgradeRequired`; `Invalid` for a key where the store is
+    /// `NotFound`, `WrongKey`, `UpgradeRequired`; `Corrupt`, also where both copies of the keyring are
+    /// gone while data is there; `Invalid` for a key where the store is
     /// not encrypted.
     pub fn read(path: impl AsRef<Path>, key: Option<&Key>) -> Result<Self> {
         Self::read_in(StoreDirectory::open(path)?, key)
@@ -55,7 +56,11 @@ impl StoreKeys {
     /// As [`read`](Self::read).
     pub fn read_in(directory: StoreDirectory, key: Option<&Key>) -> Result<Self> {
         let sidecar = Sidecar::Directory(directory);
-        let keyring = open_keyring(&run_blocking(sidecar.keyrings())?, key)?;
+        let copies = run_blocking(sidecar.keyrings())?;
+        if is_absent(&copies) {
+            run_blocking(check_not_lost(&sidecar))?;
+        }
+        let keyring = open_keyring(&copies, key)?;
         require_ready(&keyring)?;
         let environment = Arc::new(SystemEnvironment::new());
         Ok(Self { sidecar, keyring, environment, lock: None, failed: false })

@@ -1,7 +1,9 @@
 //! Opening a store: keyring, lock, engine, databases, committers, in this order.
 
 use super::check::{Witnessed, isolate_behind, read_closed};
-use super::create::{ReaderKeyring, begin, complete, heal, is_absent, open_keyring, require_ready};
+use super::create::{
+    ReaderKeyring, begin, check_not_lost, complete, heal, is_absent, open_keyring, require_ready,
+};
 use super::fence::fence;
 use super::key_work::{KeyWork, PendingKeyChange};
 use super::memory::MemorySplit;
@@ -74,8 +76,8 @@ struct Ground {
 /// # Errors
 /// See [`Database::open`](super::Database::open).
 pub(super) async fn open(options: StoreOptions) -> Result<Core> {
-    let opened = prepare(&options).await?;
-    let engine = Arc::clone(&opened.engine);
+    let opened = prepare(&options).await.map_err(|error| settled(error, Phase::Creating))?;
+    let (engine, phase) = (Arc::clone(&opened.engine), opened.keys.keyring().phase());
     let result = match options.mode {
         OpenMode::Read => opened.read().await,
         _ => opened.write().await,
@@ -84,7 +86,17 @@ pub(super) async fn open(options: StoreOptions) -> Result<Core> {
         // The error that matters is the one at hand; the lock goes with the engine in any case.
         drop(engine.close().await);
     }
-    result
+    result.map_err(|error| settled(error, phase))
+}
+
+/// Opening a store that is there writes nothing of the caller's: there is nothing that may be stored,
+/// and nothing to send again. A creation that failed may have made the store all the same, but not
+/// where there was no room for it: it is taken up again.
+fn settled(error: Error, phase: Phase) -> Error {
+    if phase == Phase::Ready || error.kind() == ErrorKind::Full {
+        return error.with_outcome(Outcome::Rejected);
+    }
+    error
 }
 
 /// Finds the ground and builds the engine on it.
@@ -140,9 +152,10 @@ async fn ground_in_directory(directory: StoreDirectory, options: &StoreOptions) 
             return Ok(Ground { sidecar, keyring, lock: None, directory: Some(directory) });
         }
     } else if matches!(options.mode, OpenMode::Open | OpenMode::Read) {
+        check_not_lost(&sidecar).await?;
         return Err(Error::new(
             ErrorKind::NotFound,
-            "there is no store here: the creation was interrupted, or the keyring is gone",
+            "there is no store here: its creation was interrupted before anything was stored",
         )
         .with("path", directory.path().display()));
     }
@@ -158,14 +171,7 @@ async fn keyring(sidecar: &Sidecar, options: &StoreOptions) -> Result<Keyring> {
         if matches!(options.mode, OpenMode::Open | OpenMode::Read) {
             return Err(Error::new(ErrorKind::NotFound, "there is no store here"));
         }
-        if let Sidecar::Directory(directory) = sidecar
-            && !directory.databases()?.is_empty()
-        {
-            return Err(corrupt(
-                "both copies of the keyring are gone while data is there; restore one of them",
-            )
-            .with("path", directory.path().display()));
-        }
+        check_not_lost(sidecar).await?;
         return begin(sidecar, options).await;
     }
     let keyring = open_keyring(&copies, options.key.as_deref())?;

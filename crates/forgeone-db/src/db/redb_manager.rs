@@ -248,6 +248,29 @@ impl RedbManager {
         run_blocking(self.database.plan_repair(progress))
     }
 
+    /// As [`plan_repair`](Self::plan_repair), for a store that is not open and may not open.
+    ///
+    /// # Errors
+    /// As [`Database::plan_store_repair`].
+    pub fn plan_store_repair(
+        options: StoreOptions,
+        progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<RepairPlan> {
+        run_blocking(Database::plan_store_repair(options, progress))
+    }
+
+    /// Takes the steps of a plan in a store that is not open.
+    ///
+    /// # Errors
+    /// As [`Database::repair_store`].
+    pub fn repair_store(
+        options: StoreOptions,
+        plan: &RepairPlan,
+        progress: impl FnMut(&RepairProgress) + Send + 'static,
+    ) -> Result<RepairReport> {
+        run_blocking(Database::repair_store(options, plan, progress))
+    }
+
     /// Takes the steps of a plan.
     ///
     /// # Errors

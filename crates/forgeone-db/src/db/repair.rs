@@ -1,26 +1,91 @@
-//! Repairing an open store: a plan to look at, then its steps.
+//! Repairing a store, open or not: a plan to look at, then its steps.
 
 use super::database::Database;
+use super::open::prepare;
+use super::verify::Ground;
 use crate::codec::corrupt;
 use crate::index::FamilyId;
-use crate::integrity::{VerifyDepth, VerifyProgress};
+use crate::integrity::{self, CheckPages, Pins, VerifyDepth, VerifyProgress};
+use crate::options::{OpenMode, StoreOptions};
 use crate::pool::off_thread;
-use crate::recovery::{RebuiltIndex, RepairPlan, RepairProgress, RepairReport};
+use crate::recovery::{NOT_TO_BE_WRITTEN, RebuiltIndex, RepairPlan, RepairProgress, RepairReport};
 use crate::stream::rebuild;
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 impl Database {
-    /// Verifies the store, and says what of the damage a repair would mend: indexes, which follow
-    /// from records that are all there. Changes nothing; works on handles that only read.
+    /// Verifies the store with the engine's own pages, and says what of the damage a repair would mend:
+    /// indexes, which follow from records that are all there. Changes nothing; works on handles that
+    /// only read.
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
+    ///
+    /// # Limits
+    /// As [`verify`](Self::verify). Where commits come all the time the engine's own pages cannot be
+    /// checked; [`plan_store_repair`](Self::plan_store_repair) is for a store that nobody writes to.
     pub async fn plan_repair(
         &self,
+        mut progress: impl FnMut(&VerifyProgress) + Send,
+    ) -> Result<RepairPlan> {
+        let core = self.core();
+        core.shared.check_open()?;
+        let room = core.shared.memory.searches.take_room();
+        let mut subject = Ground::of(core).subject(room.bytes, Pins::Walk).await?;
+        // An open store leaves them out elsewhere; here the answer decides whether to write.
+        subject.pages = core.redb.clone().map(|redb| redb as Arc<dyn CheckPages>);
+        let mut on_progress = |at: &VerifyProgress| {
+            progress(at);
+            Ok(())
+        };
+        let report = integrity::verify(subject, VerifyDepth::Standard, &mut on_progress).await?;
+        Ok(RepairPlan::new(&report))
+    }
+
+    /// As [`plan_repair`](Self::plan_repair), for a store that is not open and may be too damaged to
+    /// open. The options' mode does not count: the store is only read.
+    ///
+    /// # Errors
+    /// As [`verify_store`](Self::verify_store).
+    pub async fn plan_store_repair(
+        options: StoreOptions,
         progress: impl FnMut(&VerifyProgress) + Send,
     ) -> Result<RepairPlan> {
-        Ok(RepairPlan::new(&self.verify(VerifyDepth::Standard, progress).await?))
+        let report = Self::verify_store(options, VerifyDepth::Standard, progress).await?;
+        Ok(RepairPlan::new(&report))
+    }
+
+    /// Takes the steps of a plan in a store that is not open: opens it for writing, does as
+    /// [`execute_repair`](Self::execute_repair), and closes it. The options' mode does not count.
+    ///
+    /// A plan without steps opens nothing. With steps, the engine's own pages are checked once more
+    /// before anything is opened for writing: opening commits to each database, and redb may then put
+    /// to use what only looks free.
+    ///
+    /// # Durability
+    /// As [`execute_repair`](Self::execute_repair).
+    ///
+    /// # Errors
+    /// `Corrupt` while the engine's own pages are damaged in any database, and nothing was written
+    /// then; as [`open`](Self::open) and [`execute_repair`](Self::execute_repair).
+    pub async fn repair_store(
+        options: StoreOptions,
+        plan: &RepairPlan,
+        progress: impl FnMut(&RepairProgress) + Send + 'static,
+    ) -> Result<RepairReport> {
+        plan.check_pages()?;
+        if plan.steps.is_empty() {
+            return Ok(RepairReport::default());
+        }
+        let environment = Arc::clone(&options.environment);
+        let again = options.clone().mode(OpenMode::Read);
+        off_thread(&*environment, "check", check_all_pages(again)).await??;
+        let store = Self::open(options.mode(OpenMode::Open)).await?;
+        let done = store.execute_repair(plan, progress).await;
+        let closed = store.close().await;
+        let report = done?;
+        closed?;
+        Ok(report)
     }
 
     /// Takes the steps of a plan while reads and appends go on. Each index is written whole beside
@@ -32,9 +97,10 @@ impl Database {
     /// plan may be made and executed again.
     ///
     /// # Errors
-    /// `Unsupported` on a handle that only reads; `Corrupt` for a record that cannot be read, or a
-    /// step that is not this store's: the index then stays as it was; as commits. The steps before
-    /// it are done.
+    /// `Unsupported` on a handle that only reads; `Corrupt` for a plan that names a database whose
+    /// engine's own pages are damaged, before anything is written; for a record that cannot be read,
+    /// or a step that is not this store's: the index then stays as it was; as commits. The steps
+    /// before it are done.
     ///
     /// # Limits
     /// Sorts 32 MiB of entries at a time, and needs room for twice the index beside it.
@@ -45,6 +111,7 @@ impl Database {
     ) -> Result<RepairReport> {
         let core = self.core();
         core.check_writable("repair")?;
+        plan.check_pages()?;
         let (shared, writers) = (Arc::clone(&core.shared), core.writers.clone());
         let steps = plan.steps.clone();
         let work = async move {
@@ -75,4 +142,27 @@ impl Database {
         };
         off_thread(&*core.shared.environment, "repair", work).await?
     }
+}
+
+/// Checks the engine's own pages of every database, before anything else reads them or recovers them.
+///
+/// # Errors
+/// `Corrupt` where they are damaged; as opening for reading.
+async fn check_all_pages(options: StoreOptions) -> Result<()> {
+    let opened = prepare(&options).await?;
+    let Some(redb) = &opened.redb else { return Ok(()) };
+    let checked = redb.directory().databases().and_then(|databases| {
+        databases.iter().try_for_each(|database| {
+            let damaged = |error: Error| match error.kind() {
+                ErrorKind::Corrupt => Error::new(ErrorKind::Corrupt, NOT_TO_BE_WRITTEN)
+                    .with("database", database)
+                    .with_source(error),
+                _ => error.with("database", database),
+            };
+            redb.check_pages(database).map(drop).map_err(damaged)
+        })
+    });
+    // Nothing was written; what was found matters more than how the files were let go.
+    drop(opened.engine.close().await);
+    checked
 }

@@ -22,7 +22,7 @@ mod witnesses;
 
 pub use report::{Finding, FindingSeverity, VerifyDepth, VerifyProgress, VerifyReport};
 
-pub(crate) use report::{OnProgress, contained};
+pub(crate) use report::{OnProgress, REMEDY_SALVAGE, contained};
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ use crate::stream::Shard;
 use bytes::Bytes;
 use digest::DigestKey;
 use forgeone_db_engine::{DatabaseName, Result};
-use report::Ledger;
+use report::{Ledger, REMEDY_PAGES};
 use std::sync::Arc;
 use topics::Topics;
 use walk::{Walk, expected_bytes};
@@ -137,6 +137,7 @@ pub(crate) async fn verify(
     }
     let all = || std::iter::once(&subject.system).chain(&subject.shards);
     witnesses.check(all(), &mut ledger).await?;
+    ledger.report.heed_pages();
     Ok(ledger.report)
 }
 
@@ -146,8 +147,6 @@ fn check_pages(
     shard: &Shard,
     ledger: &mut Ledger<'_>,
 ) -> Result<()> {
-    const REMEDY: &str = "write nothing to it: a write may lose more; copy the directory aside, then \
-                          write a new store from it: forgeone-db salvage";
     let Some(pages) = pages.filter(|_| ledger.report.depth > VerifyDepth::Quick) else {
         return Ok(());
     };
@@ -156,7 +155,8 @@ fn check_pages(
         Ok(checked) => ledger.report.engine_checked += u64::from(checked.is_some()),
         Err(error) => {
             ledger.report.engine_checked += 1;
-            ledger.add(Finding::of(&error, REMEDY).in_database(database));
+            ledger.report.pages_damaged.push(database.to_string());
+            ledger.add(Finding::of(&error, REMEDY_PAGES).in_database(database));
         }
     }
     Ok(())

@@ -9,6 +9,13 @@ use std::fmt;
 /// Findings kept in a report; more are only counted.
 const FINDINGS_MAX: usize = 10_000;
 
+/// What to do about damage in the engine's own pages.
+pub(super) const REMEDY_PAGES: &str = "write nothing to it: a write may lose more; copy the directory aside, \
+    then write a new store from it: forgeone-db salvage";
+/// What to do about damage that a repair would mend, were it not for other damage.
+pub(crate) const REMEDY_SALVAGE: &str =
+    "no repair mends it beside the other damage: write a new store from it: forgeone-db salvage";
+
 /// How much a verification reads.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -89,6 +96,10 @@ pub struct VerifyReport {
     /// Databases whose engine's own pages were checked.
     #[serde(default)]
     pub engine_checked: u64,
+    /// Those of them whose engine's own pages are damaged: writing to one may lose what can still be
+    /// read.
+    #[serde(default)]
+    pub pages_damaged: Vec<String>,
     /// Pieces that no manifest names: left by a crash, or being written at the moment.
     pub orphan_pieces: u64,
     /// What was found, at most 10,000.
@@ -101,6 +112,15 @@ impl VerifyReport {
     /// Whether nothing is damaged, missing or contradictory.
     pub fn is_sound(&self) -> bool {
         self.errors().next().is_none() && self.findings_dropped == 0
+    }
+
+    /// Takes back what findings say of a repair where the engine's own pages are damaged: a repair
+    /// writes.
+    pub(super) fn heed_pages(&mut self) {
+        if !self.pages_damaged.is_empty() {
+            let mendable = self.findings.iter_mut().filter(|finding| finding.index.is_some());
+            mendable.for_each(|finding| REMEDY_SALVAGE.clone_into(&mut finding.remedy));
+        }
     }
 
     /// The findings that are errors.

@@ -15,6 +15,7 @@ mod source;
 mod state;
 
 pub(crate) use out::Target;
+pub(crate) use repair::NOT_TO_BE_WRITTEN;
 pub use repair::{RebuiltIndex, RepairPlan, RepairProgress, RepairReport, RepairStep};
 pub use report::{
     KeptRange, LostRange, SalvageDamage, SalvageProgress, SalvageReport, SalvagedTopic,

@@ -3,7 +3,11 @@
 
 use crate::stock::{SHARDS, options};
 use crate::support::{event, key};
-use forgeone_db::{Durability, MemoryEngine, OpenMode, RedbManager, StoreOptions};
+use forgeone_db::{
+    Durability, ErrorKind, MemoryEngine, OpenMode, Outcome, RedbManager, StoreOptions,
+};
+use forgeone_db_engine::FaultyEngine;
+use forgeone_db_engine::faulty::{CommitFault, FaultPlan, Repeat};
 use forgeone_db_engine::metered::MeteredEngine;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,4 +78,31 @@ fn opening_reads_keyring_heads_manifests_and_tails_alone() {
         assert!(reads_large <= 3 + 4 * shards * 2, "{reads_large} reads");
         assert!(reads_large <= reads + 2 * shards, "{reads_large} reads, {reads} of a small one");
     }
+}
+
+/// contract O1: the commits of an opening hold nothing of the caller's, so nothing may be stored and
+/// nothing is to be sent again.
+#[test]
+fn an_opening_that_fails_in_any_commit_has_rejected_whatever_was_to_come() {
+    let stored = filled(1000);
+    for kind in [ErrorKind::Full, ErrorKind::Unavailable] {
+        let faults = [CommitFault::Before, CommitFault::UnknownNotApplied];
+        for fault in faults.into_iter().chain([CommitFault::UnknownApplied]) {
+            for commit in 1..=u64::from(SHARDS) + 1 {
+                let plan = FaultPlan::new().fail_commit(commit, Repeat::Forever, kind, fault);
+                let faulty = Arc::new(FaultyEngine::new(stored.reopen(), plan));
+                let options = StoreOptions::with_engine(faulty)
+                    .durability(Durability::None)
+                    .mode(OpenMode::Open)
+                    .key(key());
+                let Err(error) = RedbManager::open(options) else {
+                    assert!(commit > 1, "an opening commits to every database");
+                    continue;
+                };
+                assert_eq!(error.kind(), kind, "{error}");
+                assert_eq!(error.outcome(), Outcome::Rejected, "{fault:?}: {error}");
+            }
+        }
+    }
+    RedbManager::open(options(stored.reopen(), true)).unwrap().close().unwrap();
 }

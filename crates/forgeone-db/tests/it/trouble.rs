@@ -1,6 +1,6 @@
 //! Bad input and trouble: each ends in a clear error, and nothing half done is left.
 
-use crate::support::{event, open, options, time};
+use crate::support::{event, key, open, options, time};
 use chrono::{DateTime, Utc};
 use forgeone_db::environment::{Environment, SystemEnvironment, Task, Timestamp};
 use forgeone_db::model::{CHECKPOINT_MARKER_BYTES_MAX, PAYLOAD_BYTES_MAX};
@@ -8,6 +8,7 @@ use forgeone_db::redb::StoreDirectory;
 use forgeone_db::{
     Database, Durability, ErrorKind, EventMessage, EventQuery, KdfParams, Key, MemoryEngine,
     OpenMode, Outcome, RedbManager, Result, StartFrom, StoreKeys, StoreOptions, TopicPattern,
+    VerifyDepth,
 };
 use futures::FutureExt as _;
 use futures::executor::block_on;
@@ -109,8 +110,14 @@ fn a_lost_keyring_is_corrupt_and_never_made_anew() {
     open(&path).close().unwrap();
     assert_eq!(fs::read(&copies[0]).unwrap(), saved[0], "a writer makes the lost copy anew");
     copies.iter().for_each(|copy| fs::remove_file(copy).unwrap());
-    let error = RedbManager::open(options(&path)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    for mode in [OpenMode::OpenOrCreate, OpenMode::Open, OpenMode::Read] {
+        let error = RedbManager::open(options(&path).mode(mode)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{mode:?}: {error}");
+        assert!(error.get("lost").is_some(), "{error}");
+    }
+    let verified = RedbManager::verify_store(options(&path), VerifyDepth::Quick, |_| ());
+    assert_eq!(kind(verified), ErrorKind::Corrupt);
+    assert_eq!(kind(StoreKeys::read(&path, Some(&key()))), ErrorKind::Corrupt);
     fs::write(&copies[0], &saved[0]).unwrap();
     open(&path).close().unwrap();
 }
@@ -482,8 +489,7 @@ fn a_reader_goes_on_when_a_key_is_added_beside_it() {
     store.close().unwrap();
     let reader = RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap();
     for round in 0..3 {
-        let mut keys =
-            StoreKeys::edit(&path, Some(&crate::support::key()), Duration::ZERO).unwrap();
+        let mut keys = StoreKeys::edit(&path, Some(&key()), Duration::ZERO).unwrap();
         keys.add(&Key::raw([round; 32]), "another", KdfParams::FLOOR).unwrap();
         drop(keys);
         let store = open(&path);
@@ -491,7 +497,7 @@ fn a_reader_goes_on_when_a_key_is_added_beside_it() {
         store.close().unwrap();
         let count = reader.query_events(EventQuery::default()).unwrap().count();
         assert_eq!(count, usize::from(round) + 2);
-        assert!(reader.verify(forgeone_db::VerifyDepth::Deep, |_| {}).unwrap().is_sound());
+        assert!(reader.verify(VerifyDepth::Deep, |_| {}).unwrap().is_sound());
         let other = options(&path).key(Key::raw([round; 32])).mode(OpenMode::Read);
         RedbManager::open(other).unwrap();
     }
@@ -504,7 +510,7 @@ fn an_older_keyring_beside_newer_data_is_corrupt() {
     open(&path).close().unwrap();
     let copies = ["keyring.0", "keyring.1"].map(|name| path.join(name));
     let before = fs::read(&copies[0]).unwrap();
-    let mut keys = StoreKeys::edit(&path, Some(&crate::support::key()), Duration::ZERO).unwrap();
+    let mut keys = StoreKeys::edit(&path, Some(&key()), Duration::ZERO).unwrap();
     keys.add(&Key::raw([1; 32]), "another", KdfParams::FLOOR).unwrap();
     drop(keys);
     let store = open(&path);
@@ -559,7 +565,7 @@ fn a_store_without_any_database_is_not_sound() {
             fs::remove_file(&file).unwrap();
         }
     }
-    let depth = forgeone_db::VerifyDepth::Standard;
+    let depth = VerifyDepth::Standard;
     let report = RedbManager::verify_store(options(&path), depth, |_| {}).unwrap();
     assert!(!report.is_sound());
     assert_eq!(kind(RedbManager::open(options(&path))), ErrorKind::Corrupt);

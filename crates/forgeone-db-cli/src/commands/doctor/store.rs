@@ -192,6 +192,11 @@ fn unopened(report: &mut Report, error: &Error) -> Result<(), Failure> {
         ErrorKind::UpgradeRequired => {
             report.fail("store", error.to_string(), "use a newer release of forgeone-db")
         }
+        ErrorKind::Corrupt if error.get("lost").is_some() => report.fail(
+            "store",
+            error.to_string(),
+            "copy one of them back from a backup of this store; run no init here",
+        ),
         _ => report.fail("store", error.to_string(), ASIDE),
     }
 }
