@@ -13,7 +13,6 @@
 //!   *.new                 what an interrupted creation or replacement left; ignored
 //! ```
 
-mod children;
 mod compact;
 mod condition;
 mod directory;

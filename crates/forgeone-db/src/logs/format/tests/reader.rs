@@ -106,8 +106,10 @@ proptest! {
     ) {
         for mode in [FormatMode::Auto, FormatMode::Text] {
             let (whole, end) = read_cut(mode, &input, &[]);
-            prop_assert!(end.is_ok());
-            prop_assert_eq!(bytes_of(&whole), input.clone());
+            // Of a journal a field may say that it is longer than any may be.
+            prop_assert!(end.is_ok() || mode == FormatMode::Auto && input.starts_with(b"__"));
+            prop_assert!(input.starts_with(&bytes_of(&whole)));
+            prop_assert!(end.is_err() || bytes_of(&whole) == input);
             prop_assert_eq!(&read_cut(mode, &input, &cuts).0, &whole);
             prop_assert_eq!(&read_cut(mode, &input, &vec![1; input.len()]).0, &whole);
         }
