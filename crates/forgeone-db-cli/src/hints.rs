@@ -10,6 +10,9 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
             "the write may or may not be stored; send it again with the same ids to find out",
         );
     }
+    if error.get("unfinished").is_some() {
+        return Some("start the salvage again with the same OUT, which begins anew, or remove OUT");
+    }
     Some(match error.kind() {
         ErrorKind::NotFound if error.get("path").is_some() => {
             "name the store with --dir or FORGEONE_DB_DIR, or make one with `forgeone-db init`"

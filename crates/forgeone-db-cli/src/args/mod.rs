@@ -278,12 +278,17 @@ pub(crate) enum Command {
     /// Reads the store past whatever is damaged, without changing it, also one that does not open
     /// any more; only its keyring must open. Everything that is authentic goes into a new store in
     /// OUT, under the same key: events and logs with their ids and times, settings with their
-    /// history, flags, metadata. Numbers stay up to the first record of a topic that is lost, and
-    /// move up behind it.
+    /// history, flags, metadata, the quota. Numbers stay up to the first record of a topic that is
+    /// lost or was shredded, and move up behind it. Without `system` the ids of log entries change,
+    /// and settings are lost.
     ///
-    /// Prints what is lost, and writes it with the old and new numbers of what was saved to
-    /// OUT.salvage.json, whose BLAKE3 hash the new store keeps in its metadata. If it is
-    /// interrupted, remove OUT and start again.
+    /// Prints what is lost and what moved, and writes it with the old and new numbers of what was
+    /// saved to OUT.salvage.json, whose BLAKE3 hash the new store keeps in its metadata: under
+    /// `salvage`, or `salvage.2` and so on where that name is taken.
+    ///
+    /// No other process may write to the damaged store meanwhile. OUT must lie outside of it, and
+    /// becomes a store when everything is written. If it is interrupted, start it again: it begins
+    /// anew.
     #[command(after_long_help = write_exits!(;
 "   8  OUT or the file of the manifest is taken";
 "5 is also for a salvage that is done, and could not save everything.",

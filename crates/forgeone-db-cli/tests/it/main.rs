@@ -19,6 +19,7 @@ mod limits;
 mod logs;
 mod man;
 mod processes;
+mod salvage;
 mod settings;
 mod support;
 mod tour;

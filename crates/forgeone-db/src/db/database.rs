@@ -6,6 +6,7 @@ use super::open::{Core, open};
 use super::recovered::Recovered;
 use super::sidecar::CLOSED_NAME;
 use super::stats::{StoreStats, collect};
+use super::unfinished::explained;
 use crate::crypto::{KdfParams, Key};
 use crate::events::EventManager;
 use crate::logs::LogManager;
@@ -77,7 +78,8 @@ impl Database {
         let environment = Arc::clone(&options.environment);
         // Made where it is opened, so that a caller that went away leaves no store open.
         let work = async move {
-            let core = Box::pin(open(options)).await?;
+            let asked = options.clone();
+            let core = explained(Box::pin(open(options)).await, &asked)?;
             Ok(Arc::new(Inner { core, mode, closed: AtomicBool::new(false) }))
         };
         let inner = off_thread(&*environment, "open", work).await??;

@@ -22,6 +22,7 @@ mod scrub;
 mod sidecar;
 mod stack;
 mod stats;
+mod unfinished;
 mod unopened;
 mod verify;
 

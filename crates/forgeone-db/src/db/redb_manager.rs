@@ -295,6 +295,19 @@ impl RedbManager {
         run_blocking(Database::salvage(source, target, progress))
     }
 
+    /// As [`salvage`](Self::salvage), with the report before the new store becomes one.
+    ///
+    /// # Errors
+    /// As [`Database::salvage_and_keep`].
+    pub fn salvage_and_keep(
+        source: StoreOptions,
+        target: StoreOptions,
+        progress: impl FnMut(&SalvageProgress) + Send + 'static,
+        keep: impl FnOnce(&SalvageReport) -> Result<()> + Send + 'static,
+    ) -> Result<SalvageReport> {
+        run_blocking(Database::salvage_and_keep(source, target, progress, keep))
+    }
+
     /// Closes the store.
     ///
     /// # Errors

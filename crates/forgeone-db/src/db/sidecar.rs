@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub(super) const KEYRING_NAMES: [&str; 2] = ["keyring.0", "keyring.1"]; // on-disk
 /// The sealed heads of all databases at the last clean close.
 pub(super) const CLOSED_NAME: &str = "closed"; // on-disk
-const SIDECAR_DATABASE: &str = "keyring"; // on-disk
-const SIDECAR_TABLE: &str = "keyring"; // on-disk
+pub(super) const SIDECAR_DATABASE: &str = "keyring"; // on-disk
+pub(super) const SIDECAR_TABLE: &str = "keyring"; // on-disk
 
 /// Where the small values lie.
 #[derive(Debug, Clone)]

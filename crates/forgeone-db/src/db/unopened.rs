@@ -1,6 +1,7 @@
 //! Stores that may not open, for whoever looks at what is left of them.
 
 use super::open::{Opening, SHARD_COUNT_MAX, prepare, shards_of, system_name};
+use super::unfinished::explained;
 use crate::integrity::{CheckPages, Pins, Subject};
 use crate::options::{OpenMode, StoreOptions};
 use crate::stream::{Layout, Shard, read_settings};
@@ -16,7 +17,7 @@ pub(super) struct Unopened {
 /// Goes as far as the engine, for reading, and takes the databases for what their names say.
 pub(super) async fn open_unopened(mut options: StoreOptions) -> Result<Unopened> {
     options.mode = OpenMode::Read;
-    let opened = prepare(&options).await?;
+    let opened = explained(prepare(&options).await, &options)?;
     let engine = Arc::clone(&opened.engine);
     let subject = opened.unopened().await;
     match subject {

@@ -11,7 +11,8 @@ pub struct SalvageReport {
     pub store: String,
     /// Records of topics in the new store.
     pub records: u64,
-    /// Records known to be lost; there may be more where a range has no end.
+    /// Records known to be lost; of [`uncounted_topics`](SalvageReport::uncounted_topics) there may be
+    /// more.
     pub records_lost: u64,
     /// Changes of settings, flags and metadata that were made again.
     pub state_changes: u64,
@@ -20,6 +21,13 @@ pub struct SalvageReport {
     pub state_is_whole: bool,
     /// Whether entries without an id of their own have kept the ids that followed from their place.
     pub ids_are_kept: bool,
+    /// What the store was allowed to occupy, and the new one is unless it was made with a quota of its
+    /// own; 0 is no limit, and none a quota that is lost: then the new store has none either.
+    #[serde(default)]
+    pub max_size_bytes: Option<u64>,
+    /// The name of the fact about the new store that has the hash of this report.
+    #[serde(default)]
+    pub fact: String,
     /// Each topic, by kind and name.
     pub topics: Vec<SalvagedTopic>,
     /// What could not be read, place by place, at most 10,000.
@@ -31,13 +39,21 @@ pub struct SalvageReport {
 impl SalvageReport {
     /// Whether nothing is lost.
     pub fn is_complete(&self) -> bool {
-        self.damage.is_empty()
+        self.state_is_whole
+            && self.damage.is_empty()
             && self.damage_dropped == 0
             && self.topics.iter().all(|topic| topic.lost.is_empty())
     }
 
+    /// Topics that have lost records that nobody can count: a range of theirs has no end.
+    pub fn uncounted_topics(&self) -> usize {
+        let uncounted =
+            |topic: &&SalvagedTopic| topic.lost.iter().any(|lost| lost.to_seq.is_none());
+        self.topics.iter().filter(uncounted).count()
+    }
+
     /// The manifest of what was saved and lost, as indented JSON with a line's end. The new store
-    /// has its BLAKE3 hash among its metadata, under `salvage`.
+    /// has its BLAKE3 hash among its metadata, under the name that [`fact`](Self::fact) says.
     ///
     /// # Errors
     /// `Internal` if it cannot be encoded.

@@ -54,6 +54,7 @@ async fn read_system(
     };
     let mut known = read_state(&mut source, out).await?;
     out.ids = known.id_key.take().map(|key| PlaceIds::new(key, lineage.epoch));
+    out.report.max_size_bytes = known.max_size_bytes;
     known.topics().for_each(|topic| out.expect(topic.kind, &topic.name));
     seen.add(&source);
     Ok(known)

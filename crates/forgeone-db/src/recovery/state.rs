@@ -5,9 +5,9 @@ use super::source::Source;
 use crate::integrity::contained;
 use crate::log::{TopicIntro, from_cbor};
 use crate::stream::{
-    COUNTER_ID_KEY, COUNTER_SHRED, Change, DirectoryEntry, FAMILY_COUNTERS, FAMILY_METADATA,
-    FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, FAMILY_TOPIC_NAMES, IdKey,
-    Shredding, TopicKind, decode_changes, parse_entry,
+    COUNTER_ID_KEY, COUNTER_MAX_SIZE, COUNTER_SHRED, Change, DirectoryEntry, FAMILY_COUNTERS,
+    FAMILY_METADATA, FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS,
+    FAMILY_TOPIC_NAMES, IdKey, Shredding, TopicKind, decode_changes, parse_entry, parse_sequence,
 };
 use forgeone_db_engine::{Direction, KeyRange, Result};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub(super) struct Known {
     /// The topic that was being shredded.
     shredding: Option<Shredding>,
     pub(super) id_key: Option<IdKey>,
+    /// What the store may occupy.
+    pub(super) max_size_bytes: Option<u64>,
 }
 
 impl Known {
@@ -62,6 +64,9 @@ impl Known {
             }
             (FAMILY_COUNTERS, Some(value)) if key == COUNTER_ID_KEY => {
                 self.id_key = <[u8; 32]>::try_from(value).ok().map(IdKey::from_bytes);
+            }
+            (FAMILY_COUNTERS, Some(value)) if key == COUNTER_MAX_SIZE => {
+                self.max_size_bytes = parse_sequence(value).ok();
             }
             (FAMILY_COUNTERS, noted) if key == COUNTER_SHRED => {
                 self.shredding = noted.and_then(|noted| from_cbor(noted).ok());

@@ -41,9 +41,10 @@ pub(crate) use directory::{
 };
 pub use families::TopicKind;
 pub(crate) use families::{
-    COUNTER_ID_KEY, COUNTER_REKEY, COUNTER_SHRED, FAMILY_COUNTERS, FAMILY_METADATA,
-    FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS, FAMILY_TOPIC_NAMES, Layout,
-    SUBJECT_STATE, entry_position, id_key, index_entries, parse_sequence,
+    COUNTER_ID_KEY, COUNTER_MAX_SIZE, COUNTER_REKEY, COUNTER_SHRED, FAMILY_COUNTERS,
+    FAMILY_METADATA, FAMILY_REMOVED_SETTINGS, FAMILY_SETTING_VERSIONS, FAMILY_SETTINGS,
+    FAMILY_TOPIC_NAMES, Layout, SUBJECT_STATE, entry_position, id_key, index_entries,
+    parse_sequence,
 };
 pub(crate) use follower::follow;
 pub(crate) use following::{AtTheEnd, Following};

@@ -30,6 +30,7 @@ mod repair;
 mod rotation;
 mod rotation_crash;
 mod salvage;
+mod salvage_place;
 mod scrub;
 mod stock;
 mod strict;

@@ -54,7 +54,7 @@ fn check(stock: &Stock, report: &SalvageReport, target: &MemoryEngine, what: &st
         assert_eq!(found.event, *event, "{what}");
         assert_eq!(store.get_event(event.id).unwrap()[0].event, *event, "{what}");
     }
-    let fact = store.metadata("salvage").unwrap().unwrap();
+    let fact = store.metadata(&report.fact).unwrap().unwrap();
     let digest = blake3::hash(&report.to_json().unwrap()).to_hex();
     assert!(fact.text.contains(digest.as_str()), "{what}");
     store.close().unwrap();

@@ -253,11 +253,15 @@ impl Case {
         Ok(())
     }
 
-    /// A salvage that ended well has saved everything.
+    /// A salvage has saved everything or left no store; then it is started again.
     fn settle_copy(&mut self, name: &str, ended: &Ended) -> Result<(), String> {
-        if ended.status.is_some() {
-            self.compare(name)?;
+        if ended.status.is_none() {
+            match open(&self.home.join(name), OpenMode::Read) {
+                Ok(store) => store.close().map_err(|error| error.to_string())?,
+                Err(_) => self.run("store", &["salvage", name])?,
+            }
         }
+        self.compare(name)?;
         self.remove(&["saved", "saved.salvage.json"]);
         Ok(())
     }
