@@ -9,8 +9,8 @@ use crate::crypto::KeyStore;
 use crate::integrity::{self, Pins, Subject, VerifyDepth, VerifyProgress, VerifyReport};
 use crate::options::StoreOptions;
 use crate::pool::off_thread;
-use crate::stream::{Shard, Shared};
-use forgeone_db_engine::Result;
+use crate::stream::{Shard, Shared, read_settings};
+use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 impl Database {
@@ -98,7 +98,16 @@ impl Ground {
         }
     }
 
+    /// # Errors
+    /// `Unavailable` once a writer has given the store more shards than this handle knows.
     pub(super) async fn subject(&self, memory_bytes: usize, pins: Pins) -> Result<Subject> {
+        let settings = read_settings(&self.system).await;
+        if settings.is_ok_and(|settings| settings.shard_count > self.shard_count) {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the store has more shards by now; open it again to verify all of them",
+            ));
+        }
         // Beside a writer the file is of an earlier close, and everything has grown since.
         let watch = self.system.context().watch.as_deref();
         let closed = read_closed(&self.sidecar, &self.keys, watch).await;

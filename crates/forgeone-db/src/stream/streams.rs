@@ -104,9 +104,15 @@ impl Streams {
 
     fn shard_as_it_is(&self, topic: &Topic) -> Result<&Arc<Shard>> {
         self.shards.get(topic.shard as usize).ok_or_else(|| {
-            corrupt("a topic names a shard that the store does not have")
-                .with("topic", &topic.name)
-                .with("shard", topic.shard)
+            let error = if self.follows() {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    "the topic is in a shard that the store was given since; open the store again",
+                )
+            } else {
+                corrupt("a topic names a shard that the store does not have")
+            };
+            error.with("topic", &topic.name).with("shard", topic.shard)
         })
     }
 

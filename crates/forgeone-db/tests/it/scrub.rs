@@ -6,7 +6,7 @@ use crate::support::{event, key, options};
 use forgeone_db::environment::{Environment as _, SystemEnvironment};
 use forgeone_db::{
     Durability, Engine as _, EventMessage, MemoryEngine, OpenMode, RedbManager, ScrubOptions,
-    StoreOptions, VerifyReport,
+    StoreOptions, TopicPattern, VerifyDepth, VerifyReport,
 };
 use forgeone_db_engine::faulty::{FaultPlan, FaultyEngine, Repeat};
 use forgeone_db_engine::{
@@ -170,6 +170,34 @@ fn rounds_that_fail_are_told_and_so_is_a_panic_of_whom_they_are_told() {
     let scrub = store.scrub(options(), |_| panic!("whoever is told panics")).unwrap();
     assert!(scrub.wait().failed.unwrap().contains("panicked"));
     store.close().unwrap();
+}
+
+/// A handle knows the shards that were there when it was opened: topics in new ones are no damage.
+#[test]
+fn a_store_that_was_given_more_shards_is_not_called_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let writer = RedbManager::open(options(&path).shard_count(1)).unwrap();
+    writer.store_events(&random_events("a", 1..50)).unwrap();
+    let reader = RedbManager::open(options(&path).mode(OpenMode::Read)).unwrap();
+    writer.close().unwrap();
+    let writer = RedbManager::open(options(&path).shard_count(3)).unwrap();
+    for topic in ["b", "c", "d", "e"] {
+        writer.store_events(&random_events(topic, 1..5)).unwrap();
+    }
+    // The reader follows within a moment.
+    while reader.topics(&TopicPattern::all()).is_ok() {}
+    let error = reader.topics(&TopicPattern::all()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let error = reader.verify(VerifyDepth::Standard, |_| {}).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let (sender, rounds) = mpsc::channel();
+    let tell = move |round: Round<'_>| assert!(sender.send(round.is_err()).is_ok());
+    let scrub = reader.scrub(ScrubOptions::default().rounds_max(1), tell).unwrap();
+    assert!(scrub.wait().failed.unwrap().contains("open it again"));
+    assert!(rounds.recv_timeout(PATIENCE).unwrap());
+    reader.close().unwrap();
+    writer.close().unwrap();
 }
 
 #[test]

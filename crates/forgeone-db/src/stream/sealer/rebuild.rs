@@ -19,8 +19,10 @@ use crate::stream::store::Shared;
 use forgeone_db_engine::Result;
 use std::sync::Arc;
 
-/// Bytes of keys and values that are sorted in memory before they are written.
+/// Bytes of keys and values that are sorted in memory before they are written, if there is room for
+/// them, and in any case.
 const SORTED_BYTES_MAX: usize = 32 << 20;
+const SORTED_BYTES_MIN: usize = 1 << 20;
 
 /// Is told how many records were read so far.
 pub(crate) type OnRebuild<'a> = &'a mut (dyn FnMut(u64) + Send);
@@ -55,7 +57,9 @@ async fn rebuild_with(
     prepare(writer, state).await?;
     let live = Arc::clone(&shard.state().manifest);
     let family = shard.layout().by_id(family.0)?;
+    let room = shared.memory.searches.take_room();
     let mut sorter = Sorter {
+        sorted_bytes_max: room.bytes.clamp(SORTED_BYTES_MIN, SORTED_BYTES_MAX),
         shard,
         live: &live,
         family,
@@ -108,6 +112,7 @@ struct Sorter<'a> {
     family: &'a Family,
     pieces: Pieces<'a>,
     memtable: Memtable,
+    sorted_bytes_max: usize,
     /// Oldest first.
     spilled: Vec<RunRef>,
 }
@@ -131,7 +136,7 @@ impl Sorter<'_> {
                     self.take(reference.subject, batch)?;
                     records += batch.records.len() as u64;
                 }
-                if self.memtable.bytes() >= SORTED_BYTES_MAX {
+                if self.memtable.bytes() >= self.sorted_bytes_max {
                     self.spill(Tombstones::Keep).await?;
                 }
                 progress(records);
