@@ -49,14 +49,14 @@ const AFTER_TIDY: &[Step] = &[
 /// a failure, and ends within a few minutes on two cores.
 const LONGER_SUITES: &[Step] = &[
     Step {
-        name: "records survive the JSON round trip, 10,000 cases",
+        name: "records survive the JSON round trip, 2,000 cases",
         args: &["test", "--package", "forgeone-db", "--lib", "--locked", "model::tests::json"],
-        env: &[("PROPTEST_CASES", "10000")],
+        env: &[("PROPTEST_CASES", "2000")],
     },
     Step {
-        name: "a store does what a few maps do, 200 random lives",
+        name: "a store does what a few maps do, 80 random lives",
         args: &["test", "--package", "forgeone-db", "--test", "it", "--locked", "model::"],
-        env: &[("FORGEONE_MODEL_RUNS", "200")],
+        env: &[("FORGEONE_MODEL_RUNS", "80")],
     },
     Step {
         name: "a search finds what looking at every line finds, 300 random lives",
@@ -64,9 +64,9 @@ const LONGER_SUITES: &[Step] = &[
         env: &[("FORGEONE_MODEL_RUNS", "300")],
     },
     Step {
-        name: "a change of keys may be killed at any moment, 100 kills of each kind",
+        name: "a change of keys may be killed at any moment, 40 kills of each kind",
         args: &["test", "--package", "forgeone-db", "--test", "it", "--locked", "rotation_crash"],
-        env: &[("FORGEONE_DB_KILLS", "100")],
+        env: &[("FORGEONE_DB_KILLS", "40")],
     },
     Step {
         name: "example first_store",
