@@ -69,8 +69,9 @@ pub struct DatabaseStats {
     pub run_bytes: u64,
     /// Entries in them.
     pub run_entries: u64,
-    /// Damaged segments and index runs that a change of data keys could not seal anew, and whose old
-    /// keys are kept therefore.
+    /// Ranges of records that are damaged and set aside since before they were sealed, and damaged
+    /// segments and index runs that a change of data keys could not seal anew. The keys of both are
+    /// kept.
     #[serde(default)]
     pub quarantined: u64,
     /// Why the database is out of use, if it is; the other numbers say nothing then, but for the
@@ -128,7 +129,7 @@ fn of(shard: &Shard, allocated_bytes: u64) -> DatabaseStats {
         runs: manifest.runs.len() as u64,
         run_bytes: manifest.runs.iter().map(|run| run.piece.bytes()).sum(),
         run_entries: manifest.runs.iter().map(|run| run.entries).sum(),
-        quarantined: manifest.quarantined_keys().count() as u64,
+        quarantined: (manifest.quarantined_keys().count() + state.tail.lost().len()) as u64,
         damage: shard.check().err().map(|error| error.to_string()),
     }
 }

@@ -1,10 +1,10 @@
 //! The blocks behind the manifest: one chain, up to the head.
 
-use super::report::{Finding, Ledger, VerifyDepth, contained};
+use super::report::{Finding, Ledger, REMEDY_LOST, VerifyDepth, contained};
 use super::walk::{REMEDY_DATABASE, Walk};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::log::{Block, Hash, TOPIC_ID_MIN};
+use crate::log::{Block, Hash, LostRange, TOPIC_ID_MIN};
 use crate::stream::{SUBJECT_STATE, decode_section};
 use forgeone_db_engine::{Error, Result};
 use std::collections::HashMap;
@@ -19,10 +19,20 @@ struct Links {
     previous: Option<Hash>,
     stamp: u64,
     term: u64,
-    /// Last sequence number and greatest time, by subject; only of subjects seen in the tail.
-    ends: HashMap<u64, (u64, Timestamp)>,
+    /// By subject; only of subjects seen in the tail.
+    ends: HashMap<u64, End>,
     /// Whether a block was unreadable, so that sequence numbers may leave a gap.
     broken: bool,
+}
+
+/// The end of a topic's records.
+#[derive(Clone, Copy)]
+struct End {
+    last: u64,
+    /// The greatest time of those that can be read.
+    time_max: Timestamp,
+    /// Whether some were lost since the last one that is on time, which may have had a greater time.
+    behind_loss: bool,
 }
 
 impl Walk {
@@ -39,7 +49,11 @@ impl Walk {
             None => links.broken = true,
         }
         while next <= self.head.number {
-            match contained(self.context.load_block(next).await)? {
+            let loaded = contained(self.context.load_parts(next).await)?;
+            match loaded.and_then(|(block, bytes, damaged)| {
+                let error = damaged.into_iter().next();
+                error.map_or(Ok((block, bytes)), Err)
+            }) {
                 Ok((block, bytes)) => {
                     ledger.report.blocks += 1;
                     self.check_block(&block, &mut links, ledger);
@@ -107,6 +121,10 @@ impl Walk {
         (links.stamp, links.term) = (block.stamp, block.term);
         self.links.insert(block.number, block.hash);
         self.witnesses.extend(block.witnesses.iter().cloned());
+        block
+            .lost
+            .iter()
+            .for_each(|lost| self.lose_unsealed(lost.range(block.number), links, ledger));
         for section in &block.sections {
             let subject = section.subject;
             let result = decode_section(section, block).and_then(|batch| {
@@ -133,31 +151,53 @@ impl Walk {
         }
     }
 
+    /// Names records of an unsealed commit that are lost.
+    fn lose_unsealed(&self, lost: LostRange, links: &mut Links, ledger: &mut Ledger<'_>) {
+        let end = self.end_of(lost.subject, links);
+        links.ends.insert(lost.subject, End { last: lost.last, behind_loss: true, ..end });
+        let error = lost.error(&self.context.topics, &self.context.database);
+        ledger.add(self.report(&error, &self.context.tables.commits, REMEDY_LOST));
+        if !links.broken && lost.first != end.last + 1 {
+            let error = corrupt("records are missing before these").with("topic id", lost.subject);
+            let error = error.with("from", lost.first).with("to", lost.last);
+            self.add(&error.with("commit", lost.commit), ledger);
+        }
+    }
+
+    /// The end of what came before in a topic.
+    fn end_of(&self, subject: u64, links: &Links) -> End {
+        let sealed = || {
+            let bounds = self.bounds_of(subject)?;
+            let (segment, _) = self.segment_at(subject, bounds.last)?;
+            let behind_loss = self.is_behind_loss(subject, segment.last + 1);
+            Some(End { last: segment.last, time_max: segment.time_max(), behind_loss })
+        };
+        let given_up = || {
+            let floor = self.floor_of(subject)?;
+            let (last, time_max) = (floor.first.saturating_sub(1), floor.time_max());
+            Some(End { last, time_max, behind_loss: false })
+        };
+        let known = links.ends.get(&subject).copied().or_else(sealed).or_else(given_up);
+        known.unwrap_or(End { last: 0, time_max: Timestamp::MIN, behind_loss: false })
+    }
+
     fn check_sequence(
         &self,
         (subject, first, last): (u64, u64, u64),
         records: &[crate::stream::Record],
         links: &mut Links,
     ) -> Result<()> {
-        let sealed = || {
-            let bounds = self.bounds_of(subject)?;
-            let (segment, _) = self.segment_at(subject, bounds.last)?;
-            Some((segment.last, segment.time_max()))
-        };
-        let given_up = || {
-            let floor = self.floor_of(subject)?;
-            Some((floor.first.saturating_sub(1), floor.time_max()))
-        };
-        let known = links.ends.get(&subject).copied();
-        let known = known.or_else(sealed).or_else(given_up);
-        let (end, mut time_max) = known.unwrap_or((0, Timestamp::MIN));
+        let End { last: end, mut time_max, mut behind_loss } = self.end_of(subject, links);
         let follows = first == end + 1;
         let mut punctual = true;
         for record in records {
-            punctual &= record.late == (record.time < time_max);
-            time_max = time_max.max(record.time);
+            let late = record.time < time_max;
+            punctual &= record.late == late || (record.late && behind_loss);
+            if !record.late {
+                (time_max, behind_loss) = (time_max.max(record.time), false);
+            }
         }
-        links.ends.insert(subject, (last, time_max));
+        links.ends.insert(subject, End { last, time_max, behind_loss });
         // Behind an unreadable block nobody can say what came before.
         if !links.broken && !follows {
             return Err(corrupt("records are missing before these"));

@@ -1,12 +1,12 @@
 //! Every record of every segment.
 
 use super::digest::DigestKey;
-use super::report::{Ledger, VerifyDepth, contained};
+use super::report::{Finding, Ledger, REMEDY_LOST, VerifyDepth, contained};
 use super::walk::{Bounds, Hole, Walk};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::log::{Floor, SegmentRef, TOPIC_ID_MIN};
-use crate::stream::{RecordBatch, Segment, index_entries};
+use crate::log::{Floor, LostRange, SegmentRef, TOPIC_ID_MIN};
+use crate::stream::{RecordBatch, Segment, index_entries, read_lost};
 use forgeone_db_engine::Result;
 use std::sync::Arc;
 
@@ -48,6 +48,12 @@ impl Walk {
                 self.lose(bounds.subject, (next, bounds.last), &error, ledger);
                 return Ok(());
             };
+            if let Some(lost) = reference.lost_range() {
+                if self.check_set_aside((&reference, lost), next, ledger).await? {
+                    next = reference.last + 1;
+                }
+                continue;
+            }
             let opened = self.open_segment(&reference).await;
             match contained(opened)? {
                 Ok(segment) => {
@@ -56,6 +62,7 @@ impl Walk {
                     let given_up = || self.floor_of(bounds.subject).map(Floor::time_max);
                     let before = before.map(|segment| segment.time_max()).or_else(given_up);
                     let before = before.unwrap_or(Timestamp::MIN);
+                    let before = (before, self.is_behind_loss(bounds.subject, reference.first));
                     let place = Place { bounds, before, key };
                     next = self.check_segment(&segment, next, &place, ledger).await?;
                 }
@@ -68,6 +75,43 @@ impl Walk {
             }
         }
         Ok(())
+    }
+
+    /// Names records that were lost before they were sealed, and looks whether what lies in their place
+    /// is kept. Says whether that is done; else a writer has moved on.
+    async fn check_set_aside(
+        &mut self,
+        (reference, lost): (&SegmentRef, LostRange),
+        next: u64,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<bool> {
+        let keys = (&*self.context.topics, self.context.lineage);
+        let kept = contained(read_lost(&self.reader(), keys, reference).await)?;
+        if kept.is_err() && self.has_moved().await? {
+            return Ok(false);
+        }
+        let (subject, to) = (lost.subject, reference.last);
+        self.holes.push(Hole { subject, from: next, to });
+        ledger.add(self.lost_finding(lost));
+        match kept {
+            Ok(_) => ledger.authenticated(reference.stored_bytes())?,
+            Err(error) => {
+                ledger.add(self.report(&error, &self.layout().segments, REMEDY_LOST));
+            }
+        }
+        Ok(true)
+    }
+
+    fn lost_finding(&self, lost: LostRange) -> Finding {
+        let error = lost.error(&self.context.topics, &self.context.database);
+        self.report(&error, &self.layout().segments, REMEDY_LOST)
+    }
+
+    /// Names all records that were lost before they were sealed, as the manifest has them.
+    pub(super) fn name_losses(&self, ledger: &mut Ledger<'_>) {
+        let segments = self.manifest.iter().flat_map(|manifest| &manifest.segments);
+        let lost = segments.filter_map(SegmentRef::lost_range);
+        lost.for_each(|lost| ledger.add(self.lost_finding(lost)));
     }
 
     pub(super) async fn open_segment(&self, reference: &SegmentRef) -> Result<Arc<Segment>> {
@@ -177,7 +221,7 @@ impl Walk {
 /// Where the walk through a segment is, and what it needs besides.
 struct Place<'a> {
     bounds: Bounds,
-    /// The topic's greatest time before the segment.
-    before: Timestamp,
+    /// The topic's greatest time before the segment, and whether lost records may have had a greater.
+    before: (Timestamp, bool),
     key: &'a DigestKey,
 }

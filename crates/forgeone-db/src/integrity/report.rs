@@ -12,6 +12,9 @@ const FINDINGS_MAX: usize = 10_000;
 /// What to do about damage in the engine's own pages.
 pub(super) const REMEDY_PAGES: &str = "write nothing to it: a write may lose more; copy the directory aside, \
     then write a new store from it: forgeone-db salvage";
+/// What to do about records that were lost before they were sealed.
+pub(super) const REMEDY_LOST: &str = "all other records are unaffected, and what lies in their place is kept: restore them from a \
+    backup, or write a new store without them: forgeone-db salvage";
 /// What to do about damage that a repair would mend, were it not for other damage.
 pub(crate) const REMEDY_SALVAGE: &str =
     "no repair mends it beside the other damage: write a new store from it: forgeone-db salvage";
@@ -261,6 +264,11 @@ impl Finding {
     /// Whether it is about a record that is there twice, and so about nothing that is lost.
     pub(crate) fn is_twin(&self) -> bool {
         self.remedy == REMEDY_TWICE
+    }
+
+    /// Whether it is about records that were lost before they were sealed, and so about no index.
+    pub(crate) fn is_set_aside(&self) -> bool {
+        self.remedy == REMEDY_LOST
     }
 
     /// It is about an index, which can be built anew.

@@ -3,12 +3,14 @@
 
 use super::{VerifyDepth, VerifyReport};
 use crate::db::Database;
-use crate::log::{BlockDraft, Manifest, SectionDraft};
+use crate::log::{BehindHead, BlockDraft, Manifest, SectionDraft};
 use crate::options::{OpenMode, StoreOptions};
 use crate::stream::{RecordBatch, decode_section};
 use crate::{EventMessage, Key, NewSetting};
 use chrono::TimeZone as _;
-use forgeone_db_engine::{Durability, MemoryEngine};
+use forgeone_db_engine::{
+    Batch, DatabaseName, Durability, Engine as _, ErrorKind, MemoryEngine, Read, TableName,
+};
 use futures::executor::block_on;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -169,7 +171,7 @@ async fn store_twice(store: &Database) {
     let topics = &shard.context().topics;
     let subject = topics.intros()[0].id;
     let head = log.head().await;
-    let (block, _) = shard.context().load_block(head.number).await.unwrap();
+    let (block, _, _) = shard.context().load_parts(head.number).await.unwrap();
     let batch = decode_section(&block.sections[0], &block).unwrap();
     let mut record = batch.get(19).unwrap().clone();
     record.late = false;
@@ -226,6 +228,87 @@ fn a_record_that_is_there_twice_is_named_as_that_and_its_twin_too() {
             }
             store.seal().await.unwrap();
         }
+        store.close().await.unwrap();
+    });
+}
+
+fn options(engine: &MemoryEngine) -> StoreOptions {
+    StoreOptions::with_engine(Arc::new(engine.reopen()))
+        .durability(Durability::None)
+        .key(Key::raw([7; 32]))
+        .shard_count(1)
+        .mode(OpenMode::OpenOrCreate)
+}
+
+/// Bends the last byte of a block of the events.
+async fn bend_block(engine: &MemoryEngine, number: u64) {
+    let database = DatabaseName::new("events_shard_0").unwrap();
+    let table = TableName::new("commits").unwrap();
+    let key = number.to_be_bytes().to_vec();
+    let read = engine.read(&database, Read::get(&table, key.clone())).await.unwrap();
+    let mut block = read.into_values().unwrap().remove(0).unwrap().to_vec();
+    *block.last_mut().unwrap() ^= 1;
+    let mut batch = Batch::new(database);
+    batch.put(&table, key, block);
+    engine.commit(batch, Durability::None).await.unwrap();
+}
+
+/// What is set aside, as a build reads it that does not know what `lost` says: records that cannot be
+/// read, and not one fewer.
+#[test]
+fn what_is_set_aside_is_a_damaged_segment_to_older_builds() {
+    block_on(async {
+        let engine = MemoryEngine::new();
+        let store = Database::open(options(&engine)).await.unwrap();
+        for round in 0..3 {
+            let batch: Vec<_> = (1..=4).map(|n| event("topic", round * 4 + n)).collect();
+            store.events().publish_batch(&batch).await.unwrap();
+        }
+        store.close().await.unwrap();
+        bend_block(&engine, 2).await;
+        let store = Database::open(options(&engine)).await.unwrap();
+        store.seal().await.unwrap();
+        let shard = store.writers()[1].shard();
+        let mut manifest = Manifest::clone(&shard.state().manifest);
+        let lost: Vec<_> = manifest.segments.iter().filter(|one| one.lost.is_some()).collect();
+        assert!(lost.len() == 1 && (lost[0].first, lost[0].last) == (5, 8), "{lost:#?}");
+        manifest.segments.iter_mut().for_each(|segment| segment.lost = None);
+        shard.state_mut().replace_manifest(manifest);
+        for sequence in 1..=12 {
+            let read = store.events().get_at("topic", sequence).await;
+            if (5..=8).contains(&sequence) {
+                let error = read.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                assert_eq!((error.get("from"), error.get("to")), (Some("5"), Some("8")), "{error}");
+            } else {
+                assert_eq!(read.unwrap().event, event("topic", sequence));
+            }
+        }
+        store.close().await.unwrap();
+    });
+}
+
+/// A database that goes on after a full disk without being opened anew must have what it had: a loss that
+/// was known when the store was opened is no reason to stand still, another one is.
+#[test]
+fn what_was_lost_since_the_store_was_opened_is_not_healed() {
+    block_on(async {
+        let engine = MemoryEngine::new();
+        let store = Database::open(options(&engine)).await.unwrap();
+        for number in 1..=3 {
+            store.events().publish(&event("topic", number)).await.unwrap();
+        }
+        store.close().await.unwrap();
+        bend_block(&engine, 1).await;
+        let store = Database::open(options(&engine)).await.unwrap();
+        let shard = store.writers()[1].shard();
+        let load = || shard.context().load(BehindHead::Nothing);
+        let loaded = load().await.unwrap().unwrap();
+        shard.check_losses(&loaded).unwrap();
+        bend_block(&engine, 3).await;
+        let loaded = load().await.unwrap().unwrap();
+        let error = shard.check_losses(&loaded).unwrap_err();
+        assert_eq!((error.kind(), error.get("from")), (ErrorKind::Corrupt, Some("3")), "{error}");
         store.close().await.unwrap();
     });
 }

@@ -217,6 +217,8 @@ impl Walk {
                 self.pin = None;
             }
             self.find_orphans(ledger).await?;
+        } else {
+            self.name_losses(ledger);
         }
         Ok(())
     }
@@ -253,6 +255,16 @@ impl Walk {
         let segment = segments.get(index).filter(|segment| segment.first <= sequence)?;
         let before = index.checked_sub(1).and_then(|before| segments.get(before));
         Some((segment.clone(), before.cloned()))
+    }
+
+    /// Whether records before `sequence` were lost before they were sealed and none since is on time:
+    /// the next ones may be late for a time that nobody knows.
+    pub(super) fn is_behind_loss(&self, subject: u64, sequence: u64) -> bool {
+        let segments = self.manifest.iter().flat_map(|manifest| manifest.segments_of(subject));
+        let before = segments.take_while(|segment| segment.last < sequence);
+        before.fold(false, |behind, segment| {
+            segment.lost.is_some() || (behind && segment.on_time_min.is_none())
+        })
     }
 
     /// Where the records of `subject` begin now, if older ones were given up.

@@ -1,8 +1,7 @@
 //! Commit blocks: one for each commit, never rewritten.
 
-#[cfg(fuzzing)]
-use super::topic_table::TOPIC_ID_MIN;
-use super::topic_table::TopicTable;
+use super::lost::LostSection;
+use super::topic_table::{TOPIC_ID_MIN, TopicTable};
 use super::{from_cbor, to_cbor};
 use crate::codec::{Compression, Cursor, compress, corrupt, decompress};
 use crate::crypto::{
@@ -84,24 +83,24 @@ impl TopicIntro {
 }
 
 /// Where a section lies and what it holds. Its offset is counted from the end of the header.
-#[derive(Debug, Clone, Encode, Decode)]
-struct SectionEntry {
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct SectionEntry {
     #[n(0)]
-    subject: u64,
+    pub(super) subject: u64,
     #[n(1)]
-    first: u64,
+    pub(super) first: u64,
     #[n(2)]
-    count: u32,
+    pub(super) count: u32,
     #[n(3)]
     offset: u64,
     #[n(4)]
     len: u64,
     #[n(5)]
-    key: u64,
+    pub(super) key: u64,
     #[n(6)]
-    ids_len: u32,
+    pub(super) ids_len: u32,
     #[n(7)]
-    columns_len: u64,
+    pub(super) columns_len: u64,
     #[n(8)]
     compression: u8,
     #[cbor(n(9), with = "minicbor::bytes")]
@@ -154,9 +153,9 @@ impl Section {
         self.ids_len as u64 + self.columns_len
     }
 
-    /// Bytes it takes in memory.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + size_of::<Self>()
+    /// Bytes it is kept in.
+    pub(crate) const fn stored_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// A section of `(count, length of its ids, length of its columns)`, for the fuzzer.
@@ -202,6 +201,8 @@ pub(crate) struct Block {
     pub(crate) time: Timestamp,
     pub(crate) witnesses: Vec<Witness>,
     pub(crate) sections: Vec<Section>,
+    /// Sections of topics whose bytes are not those that the header names.
+    pub(crate) lost: Vec<LostSection>,
 }
 
 /// What a block is sealed with and bound to.
@@ -305,17 +306,8 @@ impl BlockContext<'_> {
     }
 
     /// Opens the block stored under `number`. The topics it introduces are added to `topics` before
-    /// its sections are opened with the keys found there.
-    ///
-    /// # Errors
-    /// `Corrupt` when anything in it is not what was sealed there.
-    pub(super) fn open(&self, number: u64, stored: &Bytes, topics: &TopicTable) -> Result<Block> {
-        let (block, damaged) = self.open_parts(number, stored, topics)?;
-        damaged.into_iter().next().map_or(Ok(block), Err)
-    }
-
-    /// As [`open`](Self::open), with those sections that can be read, and what is wrong with the
-    /// others.
+    /// its sections are opened with the keys found there. A section of a topic whose bytes are not
+    /// those that the header names is among the lost ones; what else is wrong is among the errors.
     ///
     /// # Errors
     /// `Corrupt` when the header is not what was sealed there.
@@ -339,22 +331,23 @@ impl BlockContext<'_> {
         header.topics.iter().for_each(|topic| topics.introduce(topic));
         let mut body_end = body_start;
         let mut sections = Vec::with_capacity(header.sections.len());
-        let mut damaged = Vec::new();
+        let (mut lost, mut damaged) = (Vec::new(), Vec::new());
         for entry in &header.sections {
-            let section =
-                entry.range(body_start, body_end, stored.len()).and_then(|(start, end)| {
-                    body_end = end;
-                    self.open_section(entry, &stored.slice(start..end), topics)
-                });
-            match section {
-                Ok(section) => sections.push(section),
+            let opened = entry.range(body_start, body_end).and_then(|(start, end)| {
+                body_end = end;
+                let present = stored.slice(start.min(stored.len())..end.min(stored.len()));
+                self.open_section(entry, &present, topics)
+            });
+            match opened {
+                Ok(Opened::Section(section)) => sections.push(section),
+                Ok(Opened::Lost(section)) => lost.push(section),
                 Err(error) => damaged.push(entry.locate(error)),
             }
         }
-        if body_end != stored.len() && damaged.is_empty() {
+        if body_end < stored.len() && damaged.is_empty() && lost.is_empty() {
             damaged.push(corrupt("a block is longer than its sections"));
         }
-        Ok((header.into_block(hash, sections), damaged))
+        Ok((Block { lost, ..header.into_block(hash, sections) }, damaged))
     }
 
     fn open_section(
@@ -362,10 +355,16 @@ impl BlockContext<'_> {
         entry: &SectionEntry,
         stored: &Bytes,
         topics: &TopicTable,
-    ) -> Result<Section> {
+    ) -> Result<Opened> {
         let other = blake3::hash(stored) != entry.hash && !mutant!("accept-another-section");
         let range = entry.first.checked_add(entry.count.into());
-        if other || entry.count == 0 || range.is_none() {
+        if entry.count == 0 || range.is_none() {
+            return Err(corrupt("a section is not the one its block names"));
+        }
+        let domain = topics.key(entry.subject, KeyId(entry.key))?;
+        if other && entry.subject >= TOPIC_ID_MIN {
+            return Ok(Opened::Lost(LostSection::new(entry.clone(), stored)));
+        } else if other {
             return Err(corrupt("a section is not the one its block names"));
         }
         let mut section = Section {
@@ -378,12 +377,11 @@ impl BlockContext<'_> {
             bytes: Bytes::new(),
         };
         let mut cursor = Cursor::new(stored);
-        let domain = topics.key(entry.subject, KeyId(entry.key))?;
         let key = PieceKey::read(&domain, PieceType::BlockSection, &mut cursor)?;
         let tag = cursor.array::<TAG_BYTES>()?;
         let sealed = cursor.take(cursor.remaining())?;
         section.bytes = key.open(0, &self.binding(&section), sealed, &tag)?.into();
-        Ok(section)
+        Ok(Opened::Section(section))
     }
 
     fn place(&self, position: u64) -> Place {
@@ -410,15 +408,22 @@ impl SectionEntry {
             .with("to", self.first.saturating_add(u64::from(self.count)).saturating_sub(1))
     }
 
-    /// The section's bytes in the block, which must follow the section before.
-    fn range(&self, body_start: usize, expected: usize, len: usize) -> Result<(usize, usize)> {
+    /// Where the section lies in the block, which must be behind the section before.
+    fn range(&self, body_start: usize, expected: usize) -> Result<(usize, usize)> {
         let range = || {
             let start = body_start.checked_add(usize::try_from(self.offset).ok()?)?;
             let end = start.checked_add(usize::try_from(self.len).ok()?)?;
-            (start == expected && end <= len).then_some((start, end))
+            (start == expected).then_some((start, end))
         };
-        range().ok_or_else(|| corrupt("a block is shorter than its sections"))
+        range().ok_or_else(|| corrupt("the sections of a block do not follow one another"))
     }
+}
+
+/// What became of a section.
+enum Opened {
+    Section(Section),
+    /// Its bytes are not those that were stored.
+    Lost(LostSection),
 }
 
 impl BlockHeader {
@@ -432,6 +437,7 @@ impl BlockHeader {
             time: Timestamp { seconds: self.seconds, nanos: self.nanos },
             witnesses: self.witnesses,
             sections,
+            lost: Vec::new(),
         }
     }
 }

@@ -267,10 +267,8 @@ impl LogContext {
                     return Err(corrupt("a block is missing, or one stands behind the head")
                         .with("commit", next));
                 }
-                let block = self
-                    .block_context()
-                    .open(next, &entry.value, &self.topics)
-                    .map_err(|error| error.with("commit", next))?;
+                let opened = self.open_block(next, &entry.value).await;
+                let block = opened.map_err(|error| error.with("commit", next))?;
                 let unlinked = block.previous != previous && !mutant!("skip-the-chain-of-blocks");
                 if unlinked || block.term > head.term {
                     return Err(
@@ -291,19 +289,20 @@ impl LogContext {
         Ok(blocks)
     }
 
-    /// One block by itself, with its stored size; whether it is linked to its neighbours is the
-    /// caller's to check.
-    ///
-    /// # Errors
-    /// `Corrupt` when it is missing or not authentic.
-    pub(crate) async fn load_block(&self, number: u64) -> Result<(Block, u64)> {
-        let load = async {
-            let stored = self.get(&self.tables.commits, &number.to_be_bytes()).await?;
-            let stored = stored.ok_or_else(|| corrupt("a block is missing"))?;
-            let block = self.block_context().open(number, &stored, &self.topics)?;
-            Ok((block, stored.len() as u64))
+    /// Opens a block of the tail, perhaps with lost sections. Those are read once more, because what
+    /// was garbled on its way from the medium is as it should be then.
+    async fn open_block(&self, number: u64, stored: &Bytes) -> Result<Block> {
+        let open = |stored: &Bytes| {
+            let (block, damaged) = self.block_context().open_parts(number, stored, &self.topics)?;
+            damaged.into_iter().next().map_or(Ok(block), Err)
         };
-        load.await.map_err(|error: Error| self.locate(error).with("commit", number))
+        let block = open(stored)?;
+        if block.lost.is_empty() {
+            return Ok(block);
+        }
+        let again = self.get(&self.tables.commits, &number.to_be_bytes()).await?;
+        let again = open(&again.ok_or_else(|| corrupt("a block is missing"))?);
+        Ok(again.ok().filter(|again| again.lost.len() < block.lost.len()).unwrap_or(block))
     }
 
     /// The first key among the blocks from `from` on that is not a block's up to `last`.

@@ -50,7 +50,8 @@ fn open(data: &[u8]) -> Result<Block> {
     let topics = TopicTable::new(Arc::clone(&KEYS));
     let context =
         BlockContext { database: DATABASE, keys: &KEYS, lineage, environment: &environment };
-    context.open(NUMBER, &stored.into(), &topics)
+    let (block, damaged) = context.open_parts(NUMBER, &stored.into(), &topics)?;
+    damaged.into_iter().next().map_or(Ok(block), Err)
 }
 
 /// A section with any numbers in its header:

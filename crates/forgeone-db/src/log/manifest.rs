@@ -1,6 +1,7 @@
 //! The manifest: every live segment and run of a database, by hash.
 
 use super::block::{Hash, TopicIntro, Witness};
+use super::lost::LostRange;
 use super::{from_cbor, to_cbor};
 use crate::codec::corrupt;
 use crate::crypto::{KeyId, KeyStore, Lineage, PieceType, Place, open_value, seal_value};
@@ -39,6 +40,10 @@ pub(crate) struct SegmentRef {
     /// so does its key.
     #[n(9)]
     pub(crate) quarantined: Option<u64>,
+    /// The commit of records that were found damaged before they were sealed. The piece has what lay
+    /// in their place, and nothing can be read of them.
+    #[n(10)]
+    pub(crate) lost: Option<u64>,
 }
 
 /// Whether what lies under `key` is to be sealed anew by a change of the keys below `boundary`. What
@@ -54,7 +59,13 @@ impl SegmentRef {
 
     /// Whether a change of the keys below `boundary` has still to seal it anew.
     pub(crate) fn is_older(&self, boundary: u64) -> bool {
-        is_older(self.key, self.quarantined, boundary)
+        self.lost.is_none() && is_older(self.key, self.quarantined, boundary)
+    }
+
+    /// The records, if they were lost before they were sealed.
+    pub(crate) fn lost_range(&self) -> Option<LostRange> {
+        let &Self { subject, first, last, .. } = self;
+        self.lost.map(|commit| LostRange { subject, first, last, commit })
     }
 
     /// Bytes it occupies in its piece.
@@ -189,9 +200,11 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The keys of what changes of data keys have set aside, which must be kept for it.
+    /// The keys of what is damaged and was set aside, by changes of data keys or before it was sealed:
+    /// they must be kept for it.
     pub(crate) fn quarantined_keys(&self) -> impl Iterator<Item = KeyId> {
-        let segments = self.segments.iter().map(|segment| (segment.quarantined, segment.key));
+        let segments =
+            self.segments.iter().map(|segment| (segment.quarantined.or(segment.lost), segment.key));
         let runs = self.runs.iter().map(|run| (run.quarantined, run.key));
         segments.chain(runs).filter_map(|(set_aside, key)| set_aside.map(|_| KeyId(key)))
     }

@@ -8,18 +8,20 @@ mod commit_log;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
 mod head;
+mod lost;
 mod manifest;
 mod remains;
 mod topic_table;
 
 pub(crate) use block::{
-    Block, BlockDraft, Hash, Section, SectionDraft, TopicIntro, Witness, WrappedKeys,
+    Block, BlockDraft, Hash, Section, SectionDraft, SectionEntry, TopicIntro, Witness, WrappedKeys,
 };
 pub(crate) use commit_log::{
     BehindHead, CommitLog, KeyringWatch, Loaded, LogContext, Tables, is_older_keyring,
     older_keyring,
 };
 pub(crate) use head::Head;
+pub(crate) use lost::{LostRange, LostSection};
 pub(crate) use manifest::{Floor, Manifest, PinnedEntry, SegmentRef, is_older};
 pub(crate) use topic_table::{TOPIC_ID_MIN, TopicTable};
 

@@ -37,17 +37,22 @@ impl LogContext {
         self.numbers(&self.tables.commits).await
     }
 
-    /// One block with those of its sections that can be read, and what is wrong with the others.
+    /// One block by itself, with its stored size and what is wrong with it besides sections that are
+    /// lost; whether it is linked to its neighbours is the caller's to check.
     ///
     /// # Errors
     /// `Corrupt` when the block is missing or its header is not authentic.
-    pub(crate) async fn load_parts(&self, number: u64) -> Result<(Block, Vec<Error>)> {
+    pub(crate) async fn load_parts(&self, number: u64) -> Result<(Block, u64, Vec<Error>)> {
         let load = async {
             let stored = self.get(&self.tables.commits, &number.to_be_bytes()).await?;
             let stored = stored.ok_or_else(|| corrupt("a block is missing"))?;
-            self.block_context().open_parts(number, &stored, &self.topics)
+            let (block, damaged) =
+                self.block_context().open_parts(number, &stored, &self.topics)?;
+            Ok((block, stored.len() as u64, damaged))
         };
-        load.await.map_err(|error: Error| self.locate(error).with("commit", number))
+        let locate = |error: Error| self.locate(error).with("commit", number);
+        let (block, bytes, damaged) = load.await.map_err(locate)?;
+        Ok((block, bytes, damaged.into_iter().map(locate).collect()))
     }
 
     /// The numbers that are keys of a table, ascending; other keys are passed over.

@@ -74,10 +74,11 @@ impl RepairPlan {
     pub fn new(report: &VerifyReport) -> Self {
         let errors = report.findings.iter().filter(|one| one.severity == FindingSeverity::Error);
         let writable = report.pages_damaged.is_empty();
-        // Where records cannot be read, an index built without them would deny that they exist.
+        // Where records cannot be read, an index built without them would deny that they exist. Of those
+        // that were lost before they were sealed no index has anything.
         let unreadable: BTreeSet<&str> = errors
             .clone()
-            .filter(|one| one.index.is_none() && !one.is_twin())
+            .filter(|one| one.index.is_none() && !one.is_twin() && !one.is_set_aside())
             .filter_map(|one| one.database.as_deref())
             .collect();
         let mut plan = Self {

@@ -170,7 +170,11 @@ impl Source {
             self.manifest.as_ref().map(|manifest| manifest.covers_hash);
         for number in self.blocks.clone() {
             let block = match contained(self.context.load_parts(number).await)? {
-                Ok((block, damaged)) => {
+                Ok((block, _, damaged)) => {
+                    for lost in block.lost.iter().map(|lost| lost.range(number)) {
+                        let error = lost.error(&self.context.topics, &self.context.database);
+                        out.lose(self, lost.subject, (lost.first, lost.last), &error)?;
+                    }
                     damaged.iter().try_for_each(|error| self.lose_section(error, out))?;
                     block
                 }

@@ -140,6 +140,7 @@ impl Writer {
         let opened_anew = async {
             medium.reopen(&context.database)?;
             let loaded = context.load(BehindHead::Nothing).await?;
+            loaded.iter().try_for_each(|loaded| self.shard().check_losses(loaded))?;
             self.log().take_up(loaded.as_ref()).await?;
             Ok(loaded)
         };

@@ -57,7 +57,7 @@ pub(crate) use sealer::{
     IfAbsent, Remaining, SealLimits, amend, drop_shredded_entries, give_up, rebuild, rewrite_older,
     run_sealer, seal, seal_due, tidy_up,
 };
-pub(crate) use segment::{Segment, SegmentCache};
+pub(crate) use segment::{Segment, SegmentCache, read_lost};
 pub(crate) use settings::{Settings, read_settings, write_settings};
 pub(crate) use shard::{Caches, Shard};
 pub(crate) use state_store::{StateScan, StateStore};

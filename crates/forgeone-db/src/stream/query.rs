@@ -5,6 +5,7 @@
 //! all topics, are merged as they are read.
 
 mod late;
+mod losses;
 
 use super::directory::Topic;
 use super::memory::{OpenUnits, Units};
@@ -16,6 +17,7 @@ use crate::environment::Timestamp;
 use crate::model::QueryOrder;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 use late::{Late, LateEntry, Seen};
+use losses::Losses;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::fmt;
@@ -287,6 +289,7 @@ struct TopicQuery {
     spec: Arc<QuerySpec>,
     /// Why the topic cannot be searched at all, until that is told.
     damage: Option<Error>,
+    losses: Losses,
     /// The oldest and the newest record when the query began.
     first: u64,
     upto: u64,
@@ -321,6 +324,7 @@ impl TopicQuery {
         let damage = shard.check().err().map(|error| error.with("topic", &topic.name));
         Self {
             damage,
+            losses: Losses::of(&shard, topic.id, (&spec, first, upto)),
             topic,
             shard,
             spec,
@@ -338,6 +342,9 @@ impl TopicQuery {
     async fn next(&mut self) -> Result<Option<Found>> {
         if let Some(damage) = self.damage.take() {
             return Err(damage);
+        }
+        if let Some(lost) = self.losses.tell() {
+            return Err(self.shard.lost_error(&lost));
         }
         if self.on_time_next.is_none() {
             self.on_time_next = self.next_on_time().await?;
@@ -380,6 +387,9 @@ impl TopicQuery {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     self.pass_over(sequence, &error).await;
+                    if error.kind() == ErrorKind::Corrupt && self.losses.is_told(sequence) {
+                        continue;
+                    }
                     return Err(error);
                 }
             };

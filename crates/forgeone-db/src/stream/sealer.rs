@@ -277,7 +277,7 @@ async fn install(
             live.tail.drop_until(commit);
         }
         live.adopt(&head);
-        std::mem::replace(&mut live.manifest, Arc::new(manifest))
+        live.replace_manifest(manifest)
     };
     writer.note_memory();
     let pieces = dead_pieces(shard, &old, &shard.state().manifest);

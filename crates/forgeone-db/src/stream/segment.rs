@@ -1,9 +1,11 @@
 //! Segments: one topic's older records, in separately sealed units with a directory.
 
 mod audit;
+mod lost;
 mod remains;
 mod sift;
 
+pub(crate) use lost::{read_lost, write_lost};
 pub(crate) use sift::{Ahead, Sifted, Wanted};
 
 use super::record::{CommitMark, ID_BYTES, Record, RecordBatch};
@@ -264,6 +266,7 @@ impl<'a> SegmentWriter<'a> {
             nanos_max: self.bounds.max.nanos,
             on_time_min: self.segment_on_time_min.map(pair),
             quarantined: None,
+            lost: None,
         })
     }
 }
@@ -399,6 +402,9 @@ impl Segment {
         };
         if let Some(segment) = cache.segments.get(&place, reference.piece.offset) {
             return Ok(segment);
+        }
+        if let Some(lost) = reference.lost_range() {
+            return Err(lost.error(topics, reader.database()));
         }
         let binding = directory_binding(lineage, reference.subject);
         let open = async {

@@ -11,12 +11,13 @@ use super::families::{IndexEntry, Layout, SUBJECT_STATE, index_entries};
 use super::notify::Notify;
 use super::record::{CommitMark, Record};
 use super::segment::SegmentCache;
-use super::tail::{Tail, decode};
+use super::tail::{Content, Tail, decode};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::{FamilyId, IndexContext, Memtable, Run};
 use crate::log::{
-    BehindHead, Block, Hash, Head, Loaded, LogContext, Manifest, TOPIC_ID_MIN, Witness,
+    BehindHead, Block, Hash, Head, Loaded, LogContext, LostRange, LostSection, Manifest,
+    SegmentRef, TOPIC_ID_MIN, Witness,
 };
 use crate::piece::{Cache, UnitCache};
 use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
@@ -53,6 +54,8 @@ pub(crate) struct State {
     /// The newest commit that is visible; `None` before the first.
     pub(crate) head: Option<Head>,
     pub(crate) manifest: Arc<Manifest>,
+    /// What the manifest calls lost: asked for more often than there is any.
+    sealed_lost: Vec<LostRange>,
     pub(crate) tail: Tail,
     pub(crate) active: Memtables,
     /// Memtables that are being written as runs.
@@ -68,6 +71,7 @@ impl State {
         Self {
             head: None,
             manifest: Arc::new(Manifest::empty(database)),
+            sealed_lost: Vec::new(),
             tail: Tail::default(),
             active: fresh_memtables(layout),
             frozen: None,
@@ -105,7 +109,8 @@ impl State {
     ) -> Result<()> {
         let (subject, first) = (section.subject, section.first);
         let manifest = Arc::clone(&self.manifest);
-        self.tail.push(section, (commit, mark), records, || sealed_end(&manifest, subject))?;
+        let content = Content::Records(section);
+        self.tail.push(content, (commit, mark), records, || sealed_end(&manifest, subject))?;
         if subject >= TOPIC_ID_MIN {
             for (sequence, record) in (first..).zip(records) {
                 for entry in index_entries(subject, sequence, record) {
@@ -118,6 +123,24 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Takes in a section whose records are lost. No index has anything of them.
+    fn fold_lost(&mut self, lost: &LostSection, commit: u64, mark: CommitMark) -> Result<()> {
+        let manifest = Arc::clone(&self.manifest);
+        let before = || sealed_end(&manifest, lost.subject());
+        self.tail.push(Content::Lost(lost.clone()), (commit, mark), &[], before)
+    }
+
+    /// All records that were lost before they were sealed, by number within a topic.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = LostRange> {
+        self.sealed_lost.iter().chain(self.tail.lost()).copied()
+    }
+
+    /// Makes another manifest the live one; gives the one before.
+    pub(crate) fn replace_manifest(&mut self, manifest: Manifest) -> Arc<Manifest> {
+        self.sealed_lost = manifest.segments.iter().filter_map(SegmentRef::lost_range).collect();
+        std::mem::replace(&mut self.manifest, Arc::new(manifest))
     }
 
     fn fold_changes(&self, payload: &[u8]) -> Result<()> {
@@ -316,7 +339,7 @@ impl Shard {
         let mut state = State::empty(self.context.database.as_str(), &self.layout);
         state.witness(&loaded.manifest.witnesses);
         state.links.insert(loaded.manifest.covers, loaded.manifest.covers_hash);
-        state.manifest = Arc::new(loaded.manifest.clone());
+        state.replace_manifest(loaded.manifest.clone());
         for block in &loaded.tail {
             self.fold_block(&mut state, block)?;
         }
@@ -341,6 +364,12 @@ impl Shard {
             let batch = decode(section, mark)?;
             state
                 .fold_section(section.clone(), block.number, mark, &batch.records)
+                .map_err(|error| self.context.locate(error).with("commit", block.number))?;
+        }
+        for lost in &block.lost {
+            let mark = CommitMark { first: lost.first(), stamp: block.stamp, time: block.time };
+            state
+                .fold_lost(lost, block.number, mark)
                 .map_err(|error| self.context.locate(error).with("commit", block.number))?;
         }
         state.witness(&block.witnesses);

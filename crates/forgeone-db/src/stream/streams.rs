@@ -235,6 +235,10 @@ impl Streams {
                 found.push(Found { topic, sequence, record });
             }
         }
+        if found.is_empty() {
+            // Ids of records that were lost before they were sealed are in no index.
+            self.shards.iter().try_for_each(|shard| shard.check_absence())?;
+        }
         found.sort_by(|a, b| a.topic.name.cmp(&b.topic.name));
         Ok(found)
     }
@@ -349,6 +353,14 @@ impl Streams {
             Ok(batch.first + before as u64)
         })
         .await
+    }
+
+    /// The errors for what a topic has lost before it was sealed, as far as it begins with one of the
+    /// numbers up to `last`: no index says what its markers and times were.
+    pub(crate) fn losses(&self, topic: &Topic, last: u64) -> Result<Vec<Error>> {
+        let shard = self.shard(topic)?;
+        let lost = shard.lost_of(topic.id).into_iter().filter(|lost| lost.first <= last);
+        Ok(lost.map(|lost| shard.lost_error(&lost)).collect())
     }
 
     /// Up to `count_max` records of a topic behind `after`, in order of sequence, and about

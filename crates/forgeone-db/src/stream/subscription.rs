@@ -54,6 +54,8 @@ pub(crate) struct Subscription {
     told: Option<(u64, u64)>,
     /// Topics that cannot be read at all, of which that was told.
     unreadable: BTreeSet<u64>,
+    /// What lies before the place where a topic starts and may have had what was asked for.
+    untold: VecDeque<Error>,
 }
 
 impl Subscription {
@@ -69,14 +71,23 @@ impl Subscription {
         let topics = streams.matching_topics(&pattern).await?;
         let mut delivered = BTreeMap::new();
         let mut marked = false;
+        let mut untold = VecDeque::new();
         // Told by the first page, not here: the other topics can be followed.
         for topic in topics.iter().filter(|topic| streams.check(topic).is_ok()) {
             if let Start::Marker(marker) = &start {
                 let newest = streams.marked(topic, marker).await?.pop();
                 marked |= newest.is_some();
-                let before = newest.map(|sequence| sequence.saturating_sub(1));
-                delivered.insert(topic.id, before.map_or_else(|| streams.last(topic), Ok)?);
+                let Some(newest) = newest else {
+                    let last = streams.last(topic)?;
+                    untold.extend(streams.losses(topic, last)?);
+                    delivered.insert(topic.id, last);
+                    continue;
+                };
+                delivered.insert(topic.id, newest.saturating_sub(1));
             } else if let Some(position) = position(&streams, topic, &start).await? {
+                if matches!(start, Start::Time(_)) {
+                    untold.extend(streams.losses(topic, position)?);
+                }
                 delivered.insert(topic.id, position);
             }
         }
@@ -85,6 +96,7 @@ impl Subscription {
         {
             // Whether one that cannot be read has it, nobody knows.
             topics.iter().try_for_each(|topic| streams.check(topic))?;
+            untold.pop_front().map_or(Ok(()), Err)?;
             return Err(Error::new(ErrorKind::NotFound, "no record carries this marker")
                 .with("marker", marker.escape_debug()));
         }
@@ -99,6 +111,7 @@ impl Subscription {
             turn: 0,
             told: None,
             unreadable: BTreeSet::new(),
+            untold,
         })
     }
 
@@ -149,6 +162,9 @@ impl Subscription {
     }
 
     async fn fill(&mut self) -> Result<()> {
+        if let Some(missing) = self.untold.pop_front() {
+            return Err(missing);
+        }
         self.streams.refresh().await?;
         self.find_new_topics().await?;
         let mut page = Vec::new();

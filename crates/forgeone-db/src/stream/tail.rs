@@ -4,16 +4,59 @@ use super::record::{CommitMark, Record, RecordBatch};
 use super::segment::TimeBounds;
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
-use crate::log::{Block, Section};
+use crate::log::{Block, LostRange, LostSection, Section};
 use bytes::Bytes;
 use forgeone_db_engine::{Result, mutant};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// One commit's records of one subject, opened but still compressed.
+/// What the tail has of one commit's records of one subject.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Opened but still compressed.
+    Records(Section),
+    /// Nothing that can be read: a hole in the tail.
+    Lost(LostSection),
+}
+
+impl Content {
+    const fn subject(&self) -> u64 {
+        match self {
+            Self::Records(section) => section.subject,
+            Self::Lost(lost) => lost.subject(),
+        }
+    }
+
+    const fn first(&self) -> u64 {
+        match self {
+            Self::Records(section) => section.first,
+            Self::Lost(lost) => lost.first(),
+        }
+    }
+
+    const fn count(&self) -> u32 {
+        match self {
+            Self::Records(section) => section.count,
+            Self::Lost(lost) => lost.count(),
+        }
+    }
+
+    fn last(&self) -> u64 {
+        self.first() + u64::from(self.count()) - 1
+    }
+
+    fn stored_bytes(&self) -> usize {
+        match self {
+            Self::Records(section) => section.stored_bytes(),
+            Self::Lost(lost) => lost.bytes().len(),
+        }
+    }
+}
+
+/// One commit's records of one subject.
 #[derive(Debug)]
 pub(crate) struct TailSection {
-    section: Section,
+    content: Content,
     commit: u64,
     mark: CommitMark,
     bounds: TimeBounds,
@@ -25,27 +68,49 @@ impl TailSection {
         self.commit
     }
 
+    /// Number, stamp and time of its commit, from its first record on.
+    pub(crate) const fn mark(&self) -> CommitMark {
+        self.mark
+    }
+
     pub(crate) const fn subject(&self) -> u64 {
-        self.section.subject
+        self.content.subject()
     }
 
     pub(crate) const fn first(&self) -> u64 {
-        self.section.first
+        self.content.first()
     }
 
     /// Bytes of its records before compression.
     pub(crate) const fn raw_bytes(&self) -> u64 {
-        self.section.raw_bytes()
+        match &self.content {
+            Content::Records(section) => section.raw_bytes(),
+            Content::Lost(lost) => lost.raw_bytes(),
+        }
     }
 
     pub(crate) fn last(&self) -> u64 {
-        self.section.last()
+        self.content.last()
+    }
+
+    /// What is left of it, if its records are lost.
+    pub(crate) const fn lost(&self) -> Option<&LostSection> {
+        match &self.content {
+            Content::Records(_) => None,
+            Content::Lost(lost) => Some(lost),
+        }
+    }
+
+    /// Its records, if they are lost.
+    pub(crate) fn lost_range(&self) -> Option<LostRange> {
+        self.lost().map(|lost| lost.range(self.commit))
     }
 
     fn memory_bytes(&self) -> usize {
-        self.section.memory_bytes() + size_of::<Self>() - size_of::<Section>()
+        self.content.stored_bytes() + size_of::<Self>()
     }
 
+    /// Times of its records; of lost ones nothing is known, and they change nothing.
     pub(crate) const fn bounds(&self) -> TimeBounds {
         self.bounds
     }
@@ -53,7 +118,7 @@ impl TailSection {
     /// Decompresses and decodes.
     ///
     /// # Errors
-    /// `Corrupt` if the section is not what its header says.
+    /// `Corrupt` if the section is not what its header says, or lost.
     pub(crate) fn batch(&self) -> Result<RecordBatch> {
         self.unpack()?.decode()
     }
@@ -61,9 +126,12 @@ impl TailSection {
     /// Decompresses.
     ///
     /// # Errors
-    /// `Corrupt` if the section is not what its header says.
+    /// `Corrupt` if the section is not what its header says, or lost.
     pub(crate) fn unpack(&self) -> Result<Unpacked<'_>> {
-        Unpacked::new(&self.section, self.mark)
+        match &self.content {
+            Content::Records(section) => Unpacked::new(section, self.mark),
+            Content::Lost(_) => Err(corrupt("the records of a section are lost")),
+        }
     }
 }
 
@@ -139,6 +207,8 @@ impl TopicTail {
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     topics: HashMap<u64, TopicTail>,
+    /// By commit.
+    lost: Vec<LostRange>,
     bytes: usize,
     records: u64,
 }
@@ -158,6 +228,11 @@ impl Tail {
         self.records
     }
 
+    /// What is lost of it.
+    pub(crate) fn lost(&self) -> &[LostRange] {
+        &self.lost
+    }
+
     /// Adds a section with its decoded records, which must follow what is there. `before` is what
     /// the segments end with, for a subject that the tail does not know.
     ///
@@ -165,27 +240,28 @@ impl Tail {
     /// `Corrupt` when sequence numbers leave a gap.
     pub(crate) fn push(
         &mut self,
-        section: Section,
+        content: Content,
         (commit, mark): (u64, CommitMark),
         records: &[Record],
         before: impl FnOnce() -> (u64, Timestamp),
     ) -> Result<()> {
-        let topic = self.topics.entry(section.subject).or_insert_with(|| {
+        let topic = self.topics.entry(content.subject()).or_insert_with(|| {
             let (last, time_max) = before();
             TopicTail::new(last, time_max)
         });
-        if section.first != topic.last + 1 && !mutant!("reuse-a-sequence-number") {
+        if content.first() != topic.last + 1 && !mutant!("reuse-a-sequence-number") {
             return Err(corrupt("records are missing between two commits")
-                .with("topic id", section.subject)
+                .with("topic id", content.subject())
                 .with("sequence", topic.last + 1));
         }
         let mut bounds = TimeBounds::before(topic.time_max);
         records.iter().for_each(|record| bounds.add(record));
-        topic.last = section.last();
+        topic.last = content.last();
         topic.time_max = bounds.max;
-        self.records += u64::from(section.count);
-        let section = TailSection { section, commit, mark, bounds };
+        self.records += u64::from(content.count());
+        let section = TailSection { content, commit, mark, bounds };
         self.bytes += section.memory_bytes();
+        self.lost.extend(section.lost_range());
         topic.sections.push_back(Arc::new(section));
         Ok(())
     }
@@ -207,12 +283,13 @@ impl Tail {
 
     /// Forgets all sections up to `commit`, and subjects that have no other.
     pub(crate) fn drop_until(&mut self, commit: u64) {
+        self.lost.retain(|lost| lost.commit > commit);
         let (bytes, records) = (&mut self.bytes, &mut self.records);
         self.topics.retain(|_, topic| {
             while topic.sections.front().is_some_and(|section| section.commit <= commit) {
                 if let Some(section) = topic.sections.pop_front() {
                     *bytes -= section.memory_bytes();
-                    *records -= u64::from(section.section.count);
+                    *records -= u64::from(section.content.count());
                 }
             }
             !topic.sections.is_empty()

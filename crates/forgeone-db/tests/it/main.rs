@@ -15,6 +15,7 @@ mod events;
 mod faults;
 mod full_disk;
 mod golden;
+mod holes;
 mod isolate;
 mod kill_image;
 mod loghub;

@@ -3,10 +3,10 @@
 use super::{Cut, GivenUp};
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, Memtable, Run, RunRef, RunWriter, Tombstones, merge};
-use crate::log::{Floor, Manifest, PinnedEntry, SegmentRef};
+use crate::log::{Floor, LostSection, Manifest, PinnedEntry, SegmentRef};
 use crate::piece::{PendingParts, PieceWriter, delete_pieces};
 use crate::stream::families::{Layout, entry_position};
-use crate::stream::segment::SegmentWriter;
+use crate::stream::segment::{SegmentWriter, write_lost};
 use crate::stream::shard::{Shard, pinned};
 use crate::stream::store::Shared;
 use crate::stream::tail::TailSection;
@@ -92,28 +92,14 @@ impl Pass<'_> {
         let sections = || self.cut.sections.iter().filter(|(one, _)| !self.is_given_up(*one));
         let touched: HashSet<u64> = sections().map(|(subject, _)| *subject).collect();
         for (subject, sections) in sections() {
-            let old = self.cut.manifest.segments_of(*subject);
-            let (kept, raw_bytes) = kept_segments(old, sections);
-            written.segments.extend(old.iter().take(kept).cloned());
-            let merged = old.get(kept..).unwrap_or_default();
-            let mut own = None;
-            let piece = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
-                &mut shared_piece
-            } else {
-                own.insert(pieces.begin(self.shard, table))
-            };
-            let segment = match self.write_segment(piece, (old, merged), sections).await {
-                // A damaged segment stays as it is: what is new is sealed without it.
-                Err(error) if error.kind() == ErrorKind::Corrupt && !merged.is_empty() => {
-                    written.segments.extend(merged.iter().cloned());
-                    self.write_segment(piece, (old, &[]), sections).await?
+            let mut all = self.cut.manifest.segments_of(*subject).to_vec();
+            for alike in sections.chunk_by(|a, b| a.lost().is_none() && b.lost().is_none()) {
+                match alike.first().and_then(|section| Some((section, section.lost()?))) {
+                    Some(lost) => all.push(self.set_aside(lost, pieces).await?),
+                    None => self.extend(&mut all, alike, (&mut shared_piece, pieces)).await?,
                 }
-                segment => segment?,
-            };
-            if let Some(piece) = own {
-                pieces.end(piece)?;
             }
-            written.segments.push(segment);
+            written.segments.extend(all);
         }
         pieces.end(shared_piece)?;
         let untouched = self.cut.manifest.segments.iter();
@@ -123,6 +109,57 @@ impl Pass<'_> {
         written.segments.extend(untouched.cloned());
         written.segments.sort_unstable_by_key(|segment| (segment.subject, segment.first));
         Ok(())
+    }
+
+    /// Adds a segment with `sections` to those that a subject has, with the newest of them taken in.
+    async fn extend(
+        &self,
+        all: &mut Vec<SegmentRef>,
+        sections: &[Arc<TailSection>],
+        (shared_piece, pieces): (&mut PieceWriter, &mut Pieces<'_>),
+    ) -> Result<()> {
+        let table = &self.shard.layout().segments;
+        let (kept, raw_bytes) = kept_segments(all, sections);
+        let merged = all.get(kept..).unwrap_or_default();
+        let mut own = None;
+        let piece = if raw_bytes < SHARED_SEGMENT_RAW_BYTES {
+            shared_piece
+        } else {
+            own.insert(pieces.begin(self.shard, table))
+        };
+        let segment = match self.write_segment(piece, (all, merged), sections).await {
+            // A damaged segment stays as it is: what is new is sealed without it.
+            Err(error) if error.kind() == ErrorKind::Corrupt && !merged.is_empty() => {
+                self.write_segment(piece, (all, &[]), sections).await?
+            }
+            segment => {
+                let segment = segment?;
+                all.truncate(kept);
+                segment
+            }
+        };
+        if let Some(piece) = own {
+            pieces.end(piece)?;
+        }
+        all.push(segment);
+        Ok(())
+    }
+
+    /// Keeps what lies in the place of records that are lost, under the key that they had, in a piece
+    /// of its own: it goes when its topic is shredded, and not before.
+    async fn set_aside(
+        &self,
+        lost: (&Arc<TailSection>, &LostSection),
+        pieces: &mut Pieces<'_>,
+    ) -> Result<SegmentRef> {
+        let context = self.shard.context();
+        let domain = context.topics.key(lost.1.subject(), lost.1.key())?;
+        let mut piece = pieces.begin(self.shard, &self.shard.layout().segments);
+        let keys = (&domain, context.lineage);
+        let segment =
+            write_lost(&mut piece, keys, (&**lost.0, lost.1), &*context.environment).await?;
+        pieces.end(piece)?;
+        Ok(segment)
     }
 
     async fn write_segment(
@@ -305,13 +342,16 @@ pub(super) fn time_before(manifest: &Manifest, subject: u64, kept: &[SegmentRef]
 
 /// How many of a topic's segments stay as they are, and the raw bytes of what is written anew: the
 /// newest segments are taken in while they are smaller than twice what is to be written, so that a
-/// record is rewritten a logarithmic number of times.
+/// record is rewritten a logarithmic number of times. What is lost is taken in by none.
 fn kept_segments(old: &[SegmentRef], sections: &[Arc<TailSection>]) -> (usize, u64) {
     let mut raw_bytes: u64 = sections.iter().map(|section| section.raw_bytes()).sum();
     let mut kept = old.len();
     while let Some(last) = kept.checked_sub(1).and_then(|index| old.get(index)) {
         let whole = raw_bytes.saturating_add(last.raw_bytes);
-        if last.raw_bytes >= raw_bytes.saturating_mul(2) || whole > SEGMENT_RAW_BYTES_MAX {
+        if last.lost.is_some()
+            || last.raw_bytes >= raw_bytes.saturating_mul(2)
+            || whole > SEGMENT_RAW_BYTES_MAX
+        {
             break;
         }
         raw_bytes = whole;

@@ -124,6 +124,10 @@ impl Sorter<'_> {
             if (reference.subject < TOPIC_ID_MIN) != self.family.id.is_state() {
                 continue;
             }
+            // No index has had anything of it, and none is poorer for being built without it.
+            if reference.lost.is_some() {
+                continue;
+            }
             let segment = self.shard.segment(reference).await?;
             let mut unit = 0;
             while unit < segment.unit_count() {

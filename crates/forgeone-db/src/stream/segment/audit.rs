@@ -33,7 +33,8 @@ impl Segment {
     }
 
     /// Checks what the directory says of unit `index` against its records. `before` is the topic's
-    /// greatest time up to the segment.
+    /// greatest time up to the segment, and whether lost records may have had a greater one: until a
+    /// record is on time again, others may be late for that.
     ///
     /// # Errors
     /// `Corrupt`, naming topic and range of the unit, when a search would be led astray.
@@ -41,12 +42,14 @@ impl Segment {
         &self,
         index: usize,
         batch: &RecordBatch,
-        before: Timestamp,
+        (before, behind_loss): (Timestamp, bool),
     ) -> Result<()> {
         let Some(unit) = self.units.get(index) else { return Ok(()) };
+        let earlier = || self.units.iter().take(index);
+        let behind_loss = behind_loss && earlier().all(|unit| unit.on_time_min.is_none());
         let previous = index.checked_sub(1).and_then(|previous| self.units.get(previous));
         let before = previous.map_or(before, |previous| previous.bounds().max);
-        unit.check(batch, before).map_err(|what| {
+        unit.check(batch, (before, behind_loss)).map_err(|what| {
             corrupt(what)
                 .with("topic id", self.reference.subject)
                 .with("from", unit.first)
@@ -71,14 +74,19 @@ impl Segment {
 }
 
 impl UnitEntry {
-    fn check(&self, batch: &RecordBatch, before: Timestamp) -> Result<(), &'static str> {
+    fn check(
+        &self,
+        batch: &RecordBatch,
+        (before, behind_loss): (Timestamp, bool),
+    ) -> Result<(), &'static str> {
         if batch.records.len() != self.count as usize {
             return Err("a unit has another number of records than its directory says");
         }
         let mut bounds = TimeBounds::before(before);
         let mut levels = 0;
         for record in &batch.records {
-            if record.late != (record.time < bounds.max) {
+            let may_be_late = behind_loss && bounds.on_time_min.is_none();
+            if record.late != (record.time < bounds.max) && !(record.late && may_be_late) {
                 return Err("a record is wrongly marked as late or on time");
             }
             bounds.add(record);

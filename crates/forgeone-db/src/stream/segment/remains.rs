@@ -55,5 +55,6 @@ fn identify(
         nanos_max: end.time_max.1,
         on_time_min: units.iter().find_map(|unit| unit.on_time_min),
         quarantined: None,
+        lost: None,
     })
 }

@@ -8,7 +8,7 @@ use super::Shard;
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::index::{Family, FamilyId, Index, MemtableSource, Run, RunRef};
-use crate::log::{Manifest, SegmentRef};
+use crate::log::{Loaded, LostRange, Manifest, SegmentRef};
 use crate::piece::{CacheKey, PieceReader};
 use crate::stream::families::Layout;
 use crate::stream::record::{Record, RecordBatch};
@@ -125,6 +125,7 @@ impl Shard {
             let (reference, pin) = match found.ok_or_else(|| self.not_found(subject, sequence))? {
                 Place::Segment(reference, pin) => (reference, pin),
                 Place::Tail(section) => {
+                    self.check_section(&section)?;
                     let batch = self.section(&section);
                     return batch.map_err(|error| self.context.locate(error));
                 }
@@ -135,6 +136,46 @@ impl Shard {
                 unit => return unit,
             }
         }
+    }
+
+    /// # Errors
+    /// `Corrupt`, naming topic and range, when the records are lost.
+    pub(super) fn check_section(&self, section: &TailSection) -> Result<()> {
+        section.lost_range().map_or(Ok(()), |lost| Err(self.lost_error(&lost)))
+    }
+
+    /// # Errors
+    /// `Corrupt` when records are lost in what was loaded that were not when it was opened: what was
+    /// acknowledged since is not there.
+    pub(crate) fn check_losses(&self, loaded: &Loaded) -> Result<()> {
+        let state = self.state();
+        let lost = loaded
+            .tail
+            .iter()
+            .flat_map(|block| block.lost.iter().map(|lost| lost.range(block.number)));
+        let new = |lost: &LostRange| !state.lost().any(|known| known == *lost);
+        lost.into_iter().find(new).map_or(Ok(()), |lost| Err(self.lost_error(&lost)))
+    }
+
+    /// The error for reading records that were lost before they were sealed.
+    pub(crate) fn lost_error(&self, lost: &LostRange) -> Error {
+        lost.error(&self.context.topics, &self.context.database)
+    }
+
+    /// What was lost of `subject` before it was sealed, by number. Its ids, markers and times are in
+    /// no index, so that whoever looks for those must be told.
+    pub(crate) fn lost_of(&self, subject: u64) -> Vec<LostRange> {
+        self.state().lost().filter(|lost| lost.subject == subject).collect()
+    }
+
+    /// # Errors
+    /// `Corrupt`, naming topic and range, when records of any topic were lost, which may be those that
+    /// an index does not have.
+    pub(crate) fn check_absence(&self) -> Result<()> {
+        let lost = self.state().lost().next();
+        let error =
+            |lost: LostRange| lost.may_have_it(&self.context.topics, &self.context.database);
+        lost.map_or(Ok(()), |lost| Err(error(lost)))
     }
 
     /// The records of a section, from the cache if they are there.

@@ -26,6 +26,7 @@ impl Shard {
             let (reference, pin) = match found.ok_or_else(|| self.not_found(subject, sequence))? {
                 Place::Segment(reference, pin) => (reference, pin),
                 Place::Tail(section) => {
+                    self.check_section(&section)?;
                     let sifted = sift_section(&section, wanted);
                     return Ok(vec![sifted.map_err(|error| self.context.locate(error))?]);
                 }
