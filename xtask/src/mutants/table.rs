@@ -275,6 +275,22 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "a section may be another than its block names",
         &[it("promises::")],
     ),
+    mutant(
+        "search-past-what-is-lost",
+        "a search by time does not tell records whose times are lost",
+        &[it("holes::")],
+    ),
+    mutant(
+        "deny-what-may-be-lost",
+        "an id that no index has is said to be nowhere, beside records whose ids are lost",
+        &[it("holes::")],
+    ),
+    mutant(
+        "give-up-the-key-of-what-is-lost",
+        "a change of keys gives up the key of what was set aside",
+        &[it("holes::")],
+    ),
+    mutant("forget-what-is-lost", "a loss is named until it is sealed", &[it("holes::")]),
     mutant("skip-the-chain-of-blocks", "blocks need not follow one another", &[it("promises::")]),
     mutant(
         "accept-a-log-without-its-newest-blocks",

@@ -139,7 +139,8 @@ impl EventManager {
     /// Every event with this id, ordered by topic: an id is unique in its topic only.
     ///
     /// # Errors
-    /// `Corrupt` when what is stored is damaged. An unknown id is an empty answer.
+    /// `Corrupt` when what is stored is damaged. An unknown id is an empty answer, but `Corrupt` where
+    /// records were lost before they were sealed: one of those may have it.
     ///
     /// # Limits
     /// Asks every shard. Runs without the id are ruled out by filters in memory; then one unit of

@@ -8,7 +8,7 @@ use crate::crypto::{KeyId, KeyStore, Lineage, PieceType, Place, open_value, seal
 use crate::environment::{Environment, Timestamp};
 use crate::index::RunRef;
 use crate::piece::PieceRef;
-use forgeone_db_engine::Result;
+use forgeone_db_engine::{Result, mutant};
 use minicbor::{Decode, Encode};
 
 /// One segment: a range of one topic's records, immutable.
@@ -203,8 +203,11 @@ impl Manifest {
     /// The keys of what is damaged and was set aside, by changes of data keys or before it was sealed:
     /// they must be kept for it.
     pub(crate) fn quarantined_keys(&self) -> impl Iterator<Item = KeyId> {
-        let segments =
-            self.segments.iter().map(|segment| (segment.quarantined.or(segment.lost), segment.key));
+        let set_aside = |segment: &SegmentRef| {
+            let lost = segment.lost.filter(|_| !mutant!("give-up-the-key-of-what-is-lost"));
+            (segment.quarantined.or(lost), segment.key)
+        };
+        let segments = self.segments.iter().map(set_aside);
         let runs = self.runs.iter().map(|run| (run.quarantined, run.key));
         segments.chain(runs).filter_map(|(set_aside, key)| set_aside.map(|_| KeyId(key)))
     }

@@ -175,7 +175,8 @@ impl LogManager {
     /// Every entry with this id, ordered by topic: a given id is unique in its topic only.
     ///
     /// # Errors
-    /// `Corrupt` when what is stored is damaged. An unknown id is an empty answer.
+    /// `Corrupt` when what is stored is damaged. An unknown id is an empty answer, but `Corrupt` where
+    /// records were lost before they were sealed: one of those may have it.
     ///
     /// # Limits
     /// A derived id leads straight to its entry. For given ids every shard is asked.
