@@ -9,6 +9,7 @@
 )]
 
 mod beside;
+mod clock;
 mod compact;
 mod contain;
 mod events;
