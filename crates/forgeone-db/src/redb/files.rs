@@ -315,7 +315,7 @@ impl Files {
     /// The file of a database; `None` if there is none, or one without a byte, which holds no
     /// commit either.
     fn open_file(&self, name: &DatabaseName) -> Result<Option<Box<dyn DiskFile>>> {
-        let failed = |error| from_io(error, "a database file cannot be opened");
+        let failed = |error| failure::cannot_open(error, name);
         let access = match self.access {
             Access::Write => DiskAccess::Write,
             Access::Read => DiskAccess::Read,
@@ -331,7 +331,7 @@ impl Files {
     /// The file of a database, to be read past everything that is open.
     pub(super) fn open_to_check(&self, name: &DatabaseName) -> Result<Option<Box<dyn DiskFile>>> {
         let path = self.directory.database_file(name);
-        let failed = |error| from_io(error, "a database file cannot be opened");
+        let failed = |error| failure::cannot_open(error, name);
         match self.directory.disk().open(&path, DiskAccess::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),

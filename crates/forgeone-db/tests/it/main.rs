@@ -33,6 +33,7 @@ mod rotation_crash;
 mod salvage;
 mod salvage_place;
 mod scrub;
+mod shard_files;
 mod stock;
 mod strict;
 mod support;
