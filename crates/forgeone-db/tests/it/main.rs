@@ -26,6 +26,7 @@ mod opening;
 mod promises;
 mod quarantine;
 mod quota;
+mod read_only_medium;
 mod recovered;
 mod repair;
 mod rotation;
