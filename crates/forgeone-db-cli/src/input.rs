@@ -1,5 +1,6 @@
 //! Lines of input and the records in them.
 
+use crate::time::{new_id, now};
 use chrono::{DateTime, Utc};
 use forgeone_db::model::PAYLOAD_BYTES_MAX;
 use forgeone_db::{EventMessage, EventPriority, NewEvent};
@@ -120,9 +121,9 @@ fn text(topic: &str, line: &[u8]) -> Result<NewEvent, String> {
 /// An event that has arrived now.
 pub(crate) fn event(topic: String, payload: String) -> NewEvent {
     let event = EventMessage {
-        id: Uuid::now_v7(),
+        id: new_id(),
         topic,
-        timestamp: Utc::now(),
+        timestamp: now(),
         priority: EventPriority::default(),
         payload,
         metadata: HashMap::new(),
@@ -136,9 +137,9 @@ fn record(topic: Option<&str>, line: &[u8]) -> Result<NewEvent, String> {
     let topic = topic_of(written.topic, topic)?;
     let timestamp_assigned = written.timestamp.is_none();
     let event = EventMessage {
-        id: written.id.unwrap_or_else(Uuid::now_v7),
+        id: written.id.unwrap_or_else(new_id),
         topic,
-        timestamp: written.timestamp.unwrap_or_else(Utc::now),
+        timestamp: written.timestamp.unwrap_or_else(now),
         priority: written.priority.unwrap_or_default(),
         payload: written.payload,
         metadata: written.metadata.unwrap_or_default(),

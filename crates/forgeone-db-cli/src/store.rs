@@ -193,7 +193,8 @@ struct Told<'a>(&'a Recovered);
 
 impl Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Recovered { database, ms, rolled_back_txns, last_commit, closed_commit } = self.0;
+        let Recovered { database, ms, rolled_back_txns, last_commit, closed_commit, in_memory } =
+            self.0;
         write!(f, "recovered {database} after a crash in {ms} ms")?;
         if let Some(last) = last_commit {
             write!(f, ": it has commits up to {last}")?;
@@ -204,7 +205,11 @@ impl Display for Told<'_> {
         match rolled_back_txns {
             0 => f.write_str("; no unfinished commit was found"),
             count => write!(f, "; {count} unfinished commit was rolled back"),
+        }?;
+        if *in_memory {
+            f.write_str("; in memory alone, because its file may not be written to")?;
         }
+        Ok(())
     }
 }
 

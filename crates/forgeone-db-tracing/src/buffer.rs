@@ -130,7 +130,7 @@ impl Buffer {
             return state.refuse(DropReason::BufferFull);
         }
         let due_before = state.is_due();
-        record.time = self.environment.now();
+        record.time = self.environment.now().in_calendar();
         state.queue.push_back(record);
         state.bytes += bytes;
         state.stats.received += 1;

@@ -86,7 +86,7 @@ impl Writer {
     }
 
     fn notice(&self, dropped: &Dropped) -> NewLogEntry {
-        let now = self.buffer.environment().now().to_datetime().unwrap_or_default();
+        let now = self.buffer.environment().now().in_calendar().to_datetime().unwrap_or_default();
         let text = dropped.to_string();
         let mut notice = NewLogEntry::new(self.topics.base(), now, Severity::Warn, text);
         let counts = dropped.occurred().map(|(reason, count)| {

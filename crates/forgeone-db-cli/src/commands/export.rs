@@ -6,8 +6,8 @@ use crate::interrupt::interruption;
 use crate::new_file::{Existing, NewFile};
 use crate::output::{Shown, path_text, say};
 use crate::store::Place;
+use crate::time;
 use crate::transfer::{EXPORT_VERSION, ExportWriter, Footer, Header, Line, TopicLine, TopicOf};
-use chrono::Utc;
 use forgeone_db::{RedbManager, StartFrom, TopicInfo, TopicPattern};
 use futures::channel::oneshot;
 use serde::Serialize;
@@ -156,7 +156,7 @@ fn export(
     let header = Header {
         forgeone_db_export: EXPORT_VERSION,
         store: manager.database().id(),
-        created_at: Utc::now(),
+        created_at: time::now(),
     };
     let mut export = ExportWriter::start(output, &header)?;
     let mut put = |line: Line<'_>| {

@@ -8,7 +8,7 @@ use forgeone_db_engine::Result;
 pub(super) async fn fence(shard: &Shard, log: &CommitLog, shared: &Shared) -> Result<()> {
     let draft = BlockDraft {
         stamp: shared.next_stamp(),
-        time: shared.environment.now(),
+        time: shared.environment.now().in_calendar(),
         witnesses: shared.other_heads(shard.context().database.as_str()),
         topics: Vec::new(),
         sections: Vec::new(),

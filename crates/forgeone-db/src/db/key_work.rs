@@ -192,7 +192,7 @@ impl KeyWork {
         self.shared.open_up_room().await?;
         // Not a replacement of data keys: damage that keeps it from ending must not keep this one.
         self.finish_destroying().await?;
-        let at = self.environment().now();
+        let at = self.environment().now().in_calendar();
         let topic = self.directory.get(kind, name).await?;
         let begun_at = self.directory.begin_shredding(kind, name, at).await;
         if let (Err(error), Some(topic)) = (&begun_at, topic)

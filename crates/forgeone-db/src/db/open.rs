@@ -558,11 +558,15 @@ impl Opening<'_> {
     }
 }
 
-/// What was loaded, or none after taking the database out of use, where it is damaged.
+/// What was loaded, or none after taking the database out of use, where it is damaged or its file may
+/// not be used: a symbolic link in its place, or a mode that forbids it.
 fn unless_damaged<T>(shard: &Shard, loaded: Result<T>) -> Result<Option<T>> {
     match loaded {
         // An older keyring comes with an older system database: nothing that it says can be believed.
-        Err(error) if error.kind() == ErrorKind::Corrupt && !is_older_keyring(&error) => {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Denied)
+                && !is_older_keyring(&error) =>
+        {
             shard.isolate(&error);
             Ok(None)
         }

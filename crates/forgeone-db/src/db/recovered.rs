@@ -27,6 +27,10 @@ pub struct Recovered {
     /// The newest commit at the last clean close, where there was one. Those behind it, up to
     /// `last_commit`, survived without it.
     pub closed_commit: Option<u64>,
+    /// Whether the file itself is as the crash left it, because the medium refuses writes: a reader sees
+    /// it recovered, in memory, and the next one has that to do again.
+    #[serde(default)]
+    pub in_memory: bool,
 }
 
 /// How far databases had come when the store was opened.
@@ -79,6 +83,7 @@ impl Core {
                 rolled_back_txns: recovery.unfinished_commits,
                 last_commit: extent.last,
                 closed_commit: extent.closed,
+                in_memory: recovery.in_memory,
             }
         };
         recoveries.into_iter().enumerate().map(report).collect()

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 /// Time, randomness and tasks.
 pub trait Environment: Debug + Send + Sync + 'static {
-    /// The wall clock. May jump in either direction; nothing is ordered by it.
+    /// The wall clock. May jump in either direction and say anything; nothing is ordered by it. What
+    /// is beyond the calendar is stored as the end of the calendar that is nearest.
     fn now(&self) -> Timestamp;
 
     /// Time since some fixed moment; never goes back. For delays and rates.

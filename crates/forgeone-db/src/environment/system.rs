@@ -27,7 +27,7 @@ impl Default for SystemEnvironment {
 impl Environment for SystemEnvironment {
     #[expect(clippy::disallowed_methods, reason = "this is the place where the real clock is read")]
     fn now(&self) -> Timestamp {
-        chrono::Utc::now().into()
+        std::time::SystemTime::now().into()
     }
 
     fn monotonic(&self) -> Duration {

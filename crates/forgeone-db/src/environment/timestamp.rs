@@ -1,6 +1,7 @@
 //! A moment as it is stored: seconds and nanoseconds since 1970.
 
 use chrono::{DateTime, Utc};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A moment: seconds since 1970-01-01T00:00:00Z, negative before it, and nanoseconds after the
 /// start of that second. Orders by time. Nanoseconds reach 1,999,999,999 in a leap second.
@@ -21,6 +22,21 @@ impl Timestamp {
     /// The moment as a date, if the calendar reaches that far (about 262,000 years either way).
     pub fn to_datetime(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.seconds, self.nanos)
+    }
+
+    /// This moment, or the end of the calendar that is nearest: for what a clock says, which may be
+    /// anything, and is a date again for whoever reads it.
+    #[must_use]
+    pub fn in_calendar(self) -> Self {
+        let (min, max) = (DateTime::<Utc>::MIN_UTC.into(), DateTime::<Utc>::MAX_UTC.into());
+        if self.to_datetime().is_some() {
+            self
+        } else if (min..=max).contains(&self) {
+            // Only the nanoseconds are none.
+            Self { nanos: 0, ..self }
+        } else {
+            self.clamp(min, max)
+        }
     }
 
     /// Twelve bytes: seconds with the sign bit flipped, then nanoseconds, both big-endian, so
@@ -50,11 +66,55 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
+/// What the operating system's clock or a file's time says: also before 1970, where chrono's own
+/// conversion panics, and beyond the calendar, where the nearest end of it is meant.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let moment = match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => Self {
+                seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+                nanos: since.subsec_nanos(),
+            },
+            Err(before) => {
+                let before = before.duration();
+                let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+                match before.subsec_nanos() {
+                    0 => Self { seconds: -seconds, nanos: 0 },
+                    nanos => Self { seconds: -seconds - 1, nanos: 1_000_000_000 - nanos },
+                }
+            }
+        };
+        moment.in_calendar()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
     use chrono::{DateTime, Utc};
     use proptest::prelude::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn a_clock_before_1970_or_beyond_the_calendar_is_a_moment_like_any_other() {
+        let at = |seconds, nanos| Timestamp { seconds, nanos };
+        let half = Duration::from_millis(500);
+        for (time, moment) in [
+            (UNIX_EPOCH, at(0, 0)),
+            (UNIX_EPOCH - half, at(-1, 500_000_000)),
+            (UNIX_EPOCH - Duration::from_secs(7), at(-7, 0)),
+            (UNIX_EPOCH + half, at(0, 500_000_000)),
+        ] {
+            assert_eq!(Timestamp::from(time), moment);
+        }
+        let far = Duration::from_secs(i64::MAX.unsigned_abs());
+        let ends = [UNIX_EPOCH.checked_sub(far), UNIX_EPOCH.checked_add(far)];
+        for (end, date) in
+            ends.into_iter().zip([DateTime::<Utc>::MIN_UTC, DateTime::<Utc>::MAX_UTC])
+        {
+            assert_eq!(Timestamp::from(end.unwrap()).to_datetime(), Some(date));
+        }
+    }
 
     #[test]
     fn both_ends_of_the_calendar_survive() {
@@ -64,6 +124,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whatever_a_clock_says_is_a_date_in_the_calendar(seconds: i64, nanos: u32) {
+            let moment = Timestamp { seconds, nanos };
+            prop_assert!(moment.in_calendar().to_datetime().is_some());
+            if moment.to_datetime().is_some() {
+                prop_assert_eq!(moment.in_calendar(), moment);
+            }
+        }
+
         #[test]
         fn bytes_order_as_moments_do(a: (i64, u32), b: (i64, u32)) {
             let [a, b] = [a, b].map(|(seconds, nanos)| Timestamp { seconds, nanos });

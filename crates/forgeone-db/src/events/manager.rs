@@ -128,7 +128,7 @@ impl EventManager {
         let mut random = [0; 16];
         environment.fill_random(&mut random)?;
         let id = uuid::Builder::from_random_bytes(random).into_uuid();
-        let now = environment.now().to_datetime().unwrap_or(DateTime::UNIX_EPOCH);
+        let now = environment.now().in_calendar().to_datetime().unwrap_or(DateTime::UNIX_EPOCH);
         let event = value.to_message(id, now)?;
         let new =
             NewEvent { event: event.clone(), timestamp_assigned: value.timestamp().is_none() };

@@ -2,7 +2,9 @@
 
 use super::digest::{Digest, DigestKey};
 use super::ids::{REMEDY_TWICE, twice};
+use super::moves::Moved;
 use super::report::{Finding, Ledger, contained};
+use super::state::RESTARTS_MAX;
 use super::walk::Walk;
 use crate::codec::corrupt;
 use crate::index::{AuditedRuns, Family, Index, Run, Scan};
@@ -31,21 +33,61 @@ impl Walk {
         }
         for family in self.layout().families().to_vec() {
             self.pin_for_index().await?;
-            loop {
-                let saved = (ledger.report.runs, ledger.report.index_entries);
-                let mut others = Vec::new();
-                let checked = self.check_index(&family, key, &mut others, ledger).await;
-                let Err(error) = contained(checked)? else { break };
-                if !self.has_moved().await? {
+            self.moves = 0;
+            self.check_family(&family, key, ledger).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_family(
+        &mut self,
+        family: &Family,
+        key: &DigestKey,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<()> {
+        for restarts in 0.. {
+            let saved = (ledger.report.runs, ledger.report.index_entries);
+            let mut others = Vec::new();
+            let checked = self.check_index(family, key, &mut others, ledger).await;
+            let Err(error) = contained(checked)? else { break };
+            match self.has_moved().await? {
+                Moved::No => {
                     others.push(error);
                     for error in others {
                         ledger.add(self.report(&error, &family.table, REMEDY).of_index(family.id));
                     }
                     break;
                 }
-                (ledger.report.runs, ledger.report.index_entries) = saved;
+                Moved::On if restarts < RESTARTS_MAX => {}
+                _ => {
+                    (ledger.report.runs, ledger.report.index_entries) = saved;
+                    return self.check_runs_alone(family, ledger).await;
+                }
+            }
+            (ledger.report.runs, ledger.report.index_entries) = saved;
+        }
+        Ok(())
+    }
+
+    /// For an index that a writer replaces before it is read through: each run by itself, and only
+    /// those are damaged that are still part of the index.
+    async fn check_runs_alone(&mut self, family: &Family, ledger: &mut Ledger<'_>) -> Result<()> {
+        if let Some(manifest) = self.newest_manifest().await? {
+            self.introduce(&manifest);
+            self.manifest = Some(Arc::new(manifest));
+            self.moved = true;
+        }
+        for reference in self.runs_of(family) {
+            let audited =
+                async { Arc::new(Run::open(&self.index, family, &reference).await?).audit().await };
+            if let Err(error) = contained(audited.await)?
+                && self.has_run(&reference).await?
+            {
+                ledger.add(self.report(&error, &family.table, REMEDY).of_index(family.id));
             }
         }
+        let what = format!("index {} with the records", family.id.0);
+        self.tell_overtaken(&what, Some(&family.table), ledger);
         Ok(())
     }
 

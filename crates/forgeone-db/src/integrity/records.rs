@@ -1,6 +1,7 @@
 //! Every record of every segment.
 
 use super::digest::DigestKey;
+<<<<<<< HEAD
 use super::report::{Finding, Ledger, REMEDY_LOST, VerifyDepth, contained};
 use super::walk::{Bounds, Hole, Walk};
 use crate::codec::corrupt;
@@ -8,6 +9,16 @@ use crate::environment::Timestamp;
 use crate::log::{Floor, LostRange, SegmentRef, TOPIC_ID_MIN};
 use crate::stream::{RecordBatch, Segment, index_entries, read_lost};
 use forgeone_db_engine::{Result, mutant};
+=======
+use super::moves::Moved;
+use super::report::{Ledger, VerifyDepth, contained};
+use super::walk::{Bounds, Hole, Walk};
+use crate::codec::corrupt;
+use crate::environment::Timestamp;
+use crate::log::{Floor, SegmentRef, TOPIC_ID_MIN};
+use crate::stream::{RecordBatch, Segment, index_entries};
+use forgeone_db_engine::{Error, Result};
+>>>>>>> rest
 use std::sync::Arc;
 
 const REMEDY: &str = "restore these records from a backup; all others are unaffected";
@@ -62,15 +73,19 @@ impl Walk {
                     let given_up = || self.floor_of(bounds.subject).map(Floor::time_max);
                     let before = before.map(|segment| segment.time_max()).or_else(given_up);
                     let before = before.unwrap_or(Timestamp::MIN);
+<<<<<<< HEAD
                     let before = (before, self.is_behind_loss(bounds.subject, reference.first));
                     let place = Place { bounds, before, key };
+=======
+                    let place = Place { bounds, reference: &reference, before, key };
+>>>>>>> rest
                     next = self.check_segment(&segment, next, &place, ledger).await?;
                 }
-                Err(_) if self.has_moved().await? => {}
                 Err(error) => {
-                    let to = reference.last.min(bounds.last);
-                    self.lose(bounds.subject, (next, to), &error, ledger);
-                    next = reference.last + 1;
+                    let lost = (next, reference.last.min(bounds.last));
+                    if self.leave(&reference, lost, &error, ledger).await? {
+                        next = reference.last + 1;
+                    }
                 }
             }
         }
@@ -140,11 +155,12 @@ impl Walk {
                 // One of them is damaged: one by one, so that it alone is named.
                 Err(_) => match contained(segment.unit_uncached(index).await)? {
                     Ok(batch) => vec![batch],
-                    Err(_) if self.has_moved().await? => return Ok(next),
                     Err(error) => {
                         let (_, last, _) = segment.unit_span(index).unwrap_or((next, next, 0));
-                        let to = last.min(place.bounds.last);
-                        self.lose(place.bounds.subject, (next, to), &error, ledger);
+                        let lost = (next, last.min(place.bounds.last));
+                        if !self.leave(place.reference, lost, &error, ledger).await? {
+                            return Ok(next);
+                        }
                         (next, index) = (last + 1, index + 1);
                         continue;
                     }
@@ -157,6 +173,7 @@ impl Walk {
                 }
                 next = self.take(&batch, next, place, ledger).await?;
                 ledger.report.units += 1;
+                self.moves = 0;
                 ledger.authenticated(bytes)?;
                 index += 1;
             }
@@ -197,14 +214,47 @@ impl Walk {
         Ok(batch.last().max(next.saturating_sub(1)) + 1)
     }
 
+    /// Says whether the walk goes on behind records that could not be read: not where a writer has
+    /// replaced their segment, and they are to be looked for again.
+    async fn leave(
+        &mut self,
+        reference: &SegmentRef,
+        lost: (u64, u64),
+        error: &Error,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<bool> {
+        match self.has_moved().await? {
+            Moved::On => return Ok(false),
+            Moved::TooOften if !self.has_segment(reference).await? => {
+                self.note_hole(reference.subject, lost);
+                let topic = self.topic_name(reference.subject);
+                let finding = self.overtaken("these records", Some(&self.layout().segments));
+                ledger.add(finding.in_topic(topic).range(lost.0, lost.1));
+                // The next place has tries of its own.
+                self.moves = 0;
+            }
+            _ => self.lose(reference.subject, lost, error, ledger),
+        }
+        Ok(true)
+    }
+
     /// Notes records that cannot be read.
     pub(super) fn lose(
         &mut self,
         subject: u64,
         (from, to): (u64, u64),
-        error: &forgeone_db_engine::Error,
+        error: &Error,
         ledger: &mut Ledger<'_>,
     ) {
+        self.note_hole(subject, (from, to));
+        let finding = self
+            .report(error, &self.layout().segments, REMEDY)
+            .in_topic(self.topic_name(subject))
+            .range(from, to);
+        ledger.add(finding);
+    }
+
+    fn note_hole(&mut self, subject: u64, (from, to): (u64, u64)) {
         match self.holes.last_mut() {
             // What is compared with the holes later looks at each of them.
             Some(last) if last.subject == subject && last.to.checked_add(1) == Some(from) => {
@@ -212,18 +262,19 @@ impl Walk {
             }
             _ => self.holes.push(Hole { subject, from, to }),
         }
-        let finding = self
-            .report(error, &self.layout().segments, REMEDY)
-            .in_topic(self.topic_name(subject))
-            .range(from, to);
-        ledger.add(finding);
     }
 }
 
 /// Where the walk through a segment is, and what it needs besides.
 struct Place<'a> {
     bounds: Bounds,
+<<<<<<< HEAD
     /// The topic's greatest time before the segment, and whether lost records may have had a greater.
     before: (Timestamp, bool),
+=======
+    reference: &'a SegmentRef,
+    /// The topic's greatest time before the segment.
+    before: Timestamp,
+>>>>>>> rest
     key: &'a DigestKey,
 }

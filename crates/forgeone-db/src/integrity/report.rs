@@ -292,6 +292,7 @@ pub(crate) fn contained<T>(result: Result<T>) -> Result<Result<T>> {
             if !matches!(
                 error.kind(),
                 ErrorKind::Corrupt
+                    | ErrorKind::Denied
                     | ErrorKind::UpgradeRequired
                     | ErrorKind::WrongKey
                     | ErrorKind::NotFound

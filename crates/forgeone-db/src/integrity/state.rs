@@ -3,7 +3,8 @@
 use super::Pins;
 use super::digest::{Digest, DigestKey};
 use super::indexes::REMEDY;
-use super::report::{Ledger, contained};
+use super::moves::Moved;
+use super::report::{Ledger, VerifyDepth, contained};
 use super::walk::{Bounds, REMEDY_DATABASE, Walk};
 use crate::codec::corrupt;
 use crate::index::{Family, FamilyId};
@@ -15,8 +16,8 @@ use forgeone_db_engine::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How often a writer may seal the system database while it is walked.
-const RESTARTS_MAX: u32 = 8;
+/// How often a walk begins again with what a writer has replaced: the system database, or an index.
+pub(super) const RESTARTS_MAX: u32 = 8;
 
 /// Values of the directory and of counters by family and key: the names of all topics are held.
 pub(super) type State = BTreeMap<(u64, Vec<u8>), Vec<u8>>;
@@ -52,6 +53,9 @@ pub(super) async fn check_system(
             walk.tail_state.iter().try_for_each(|payload| fold(&mut state, layout, payload));
         if let Err(error) = &folded {
             ledger.add(walk.report(error, &walk.context.tables.commits, REMEDY_DATABASE));
+        }
+        if walk.moved && ledger.report.depth > VerifyDepth::Quick {
+            walk.tell_overtaken("what its changes come to", None, ledger);
         }
         let state = (whole && folded.is_ok()).then_some(state);
         return Ok(Some(SystemWalk { walk, state }));
@@ -139,7 +143,7 @@ impl Walk {
             };
             if let Err(error) = folded {
                 // It was sound before: a writer has replaced it, or it is damaged by now.
-                if !self.has_moved().await? {
+                if self.has_moved().await? == Moved::No {
                     self.lose(SUBJECT_STATE, (next, reference.last), &error, ledger);
                 }
                 return Ok(());

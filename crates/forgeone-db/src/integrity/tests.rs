@@ -15,7 +15,7 @@ use futures::executor::block_on;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-fn event(topic: &str, number: u64) -> EventMessage {
+pub(super) fn event(topic: &str, number: u64) -> EventMessage {
     let late = if number.is_multiple_of(5) { 1_000_000 } else { 0 };
     let seconds = 1_700_000_000 + i64::try_from(number).unwrap() - late;
     EventMessage {

@@ -1,5 +1,6 @@
 //! The topic directory: whether the system database and the shards name the same topics.
 
+use super::moves::Moved;
 use super::report::{Finding, FindingSeverity, Ledger, contained};
 use super::state::{State, SystemWalk};
 use super::walk::{REMEDY_DATABASE, Walk};
@@ -30,11 +31,21 @@ impl Topics {
         for intro in walk.context.topics.intros() {
             let mut tried = walk.context.topics.keys_of(intro.id);
             // A writer may have wrapped them anew, and forgotten how they were wrapped before.
-            while tried.is_err() && walk.has_moved().await? {
-                tried = walk.context.topics.keys_of(intro.id);
+            let mut moved = Moved::On;
+            while tried.is_err() && moved == Moved::On {
+                moved = walk.has_moved().await?;
+                if moved == Moved::On {
+                    tried = walk.context.topics.keys_of(intro.id);
+                }
             }
             if let Err(error) = tried {
-                ledger.add(finding(&error, &database, &intro.name));
+                if moved == Moved::TooOften {
+                    let what = walk.overtaken("the keys of this topic", None);
+                    ledger.add(what.in_topic(Some(intro.name.clone())));
+                    walk.moves = 0;
+                } else {
+                    ledger.add(finding(&error, &database, &intro.name));
+                }
             }
             self.named.push((database.clone(), intro));
         }
@@ -54,10 +65,7 @@ impl Topics {
             return Ok(());
         }
         let Some(state) = &system.state else {
-            let what = "the topic directory could not be compared with the shards";
-            let remedy = "first restore what is damaged of the system database";
-            let finding = Finding::new(FindingSeverity::Warning, what, remedy);
-            ledger.add(finding.in_database(database));
+            tell_unknown(system, ledger);
             return Ok(());
         };
         let entries = parse_directory(state.iter());
@@ -116,6 +124,17 @@ impl Topics {
             ledger.add(Finding::new(FindingSeverity::Info, what, "none needed: verify again"));
         }
         Ok(())
+    }
+}
+
+/// Says that there is no directory to compare with, unless it was said already.
+fn tell_unknown(system: &SystemWalk, ledger: &mut Ledger<'_>) {
+    // What a writer kept replacing is not damaged.
+    if !system.walk.moved {
+        let what = "the topic directory could not be compared with the shards";
+        let remedy = "first restore what is damaged of the system database";
+        let finding = Finding::new(FindingSeverity::Warning, what, remedy);
+        ledger.add(finding.in_database(&system.walk.context.database));
     }
 }
 

@@ -17,8 +17,6 @@ use std::sync::Arc;
 pub(super) const REMEDY_DATABASE: &str = "copy the directory aside, then write a new store from what \
                                           can be read: forgeone-db salvage";
 
-/// How often a writer may replace what is read before that counts as damage.
-const MOVES_MAX: u32 = 10_000;
 /// How often a snapshot is tried while a writer in this process replaces the manifest.
 const PIN_TRIES: u32 = 64;
 
@@ -41,7 +39,7 @@ pub(super) struct Hole {
 /// One database on its way through verification.
 #[derive(Debug)]
 pub(super) struct Walk {
-    shard: Arc<Shard>,
+    pub(super) shard: Arc<Shard>,
     /// With a topic table of its own, so that nothing rests on what was opened before.
     pub(super) context: LogContext,
     pub(super) index: IndexContext,
@@ -70,14 +68,15 @@ pub(super) struct Walk {
     pub(super) state: State,
     /// All of the state, folded from what is sealed.
     pub(super) latest: Latest,
-    moves: u32,
+    /// How often a writer has moved on since anything was last read.
+    pub(super) moves: u32,
     /// Whether the manifest was replaced since the start.
     pub(super) moved: bool,
 }
 
 impl Walk {
-    /// Takes the snapshot. `None` if the database was never written to, or its head is damaged,
-    /// which is then in the report.
+    /// Takes the snapshot. `None` if the database was never written to, if its head is damaged, or if
+    /// a writer never lets a manifest be read; what it is, is in the report then.
     pub(super) async fn start(
         shard: &Arc<Shard>,
         pins: Pins,
@@ -120,13 +119,14 @@ impl Walk {
             moved: false,
         };
         ledger.report.databases += 1;
-        walk.take_manifest(ledger).await?;
-        Ok(Some(walk))
+        Ok(walk.take_manifest(ledger).await?.then_some(walk))
     }
 
-    async fn take_manifest(&mut self, ledger: &mut Ledger<'_>) -> Result<()> {
+    /// Says whether there is anything to stand on: not where one manifest after the other is replaced
+    /// before it is read, because names and keys of the topics are in it.
+    async fn take_manifest(&mut self, ledger: &mut Ledger<'_>) -> Result<bool> {
         loop {
-            match contained(self.context.load_manifest(&self.head).await)? {
+            let error = match contained(self.context.load_manifest(&self.head).await)? {
                 Ok(manifest) => {
                     ledger.begin(self.context.database.as_str());
                     self.bounds = bounds(&manifest);
@@ -134,32 +134,38 @@ impl Walk {
                     self.links.insert(manifest.covers, manifest.covers_hash);
                     self.introduce(&manifest);
                     self.manifest = Some(Arc::new(manifest));
-                    return Ok(());
+                    self.moves = 0;
+                    return Ok(true);
                 }
-                Err(error) => {
-                    // The writer may have installed another one in between.
-                    let before = self.head.manifest;
-                    if let Some((head, pin)) = pinned_head(&self.context, &self.shard).await? {
-                        self.head = head;
-                        self.hold(pin);
-                    }
-                    if self.head.manifest != before && self.count_move() {
-                        continue;
-                    }
-                    ledger.begin(self.context.database.as_str());
-                    ledger.add(
-                        Finding::of(&error, REMEDY_DATABASE)
-                            .in_database(&self.context.database)
-                            .in_table(&self.context.tables.checkpoints),
-                    );
-                    return Ok(());
-                }
+                Err(error) => error,
+            };
+            // The writer may have installed another one in between.
+            let before = self.head.manifest;
+            if let Ok(Some((head, pin))) = contained(pinned_head(&self.context, &self.shard).await)?
+            {
+                self.head = head;
+                self.hold(pin);
             }
+            if self.head.manifest != before {
+                if self.count_move() {
+                    continue;
+                }
+                ledger.begin(self.context.database.as_str());
+                self.tell_overtaken("nothing of this database", None, ledger);
+                return Ok(false);
+            }
+            ledger.begin(self.context.database.as_str());
+            ledger.add(
+                Finding::of(&error, REMEDY_DATABASE)
+                    .in_database(&self.context.database)
+                    .in_table(&self.context.tables.checkpoints),
+            );
+            return Ok(true);
         }
     }
 
     /// Takes another pin in the place of the one that is held, if one is.
-    fn hold(&mut self, pin: Arc<Manifest>) {
+    pub(super) fn hold(&mut self, pin: Arc<Manifest>) {
         if self.pin.is_some() {
             self.pin = Some(pin);
         }
@@ -174,13 +180,8 @@ impl Walk {
         Ok(())
     }
 
-    fn introduce(&self, manifest: &Manifest) {
+    pub(super) fn introduce(&self, manifest: &Manifest) {
         self.context.topics.adopt(&manifest.topics);
-    }
-
-    fn count_move(&mut self) -> bool {
-        self.moves += 1;
-        self.moves <= MOVES_MAX
     }
 
     /// The entries of a family that the manifest carries itself, in order.
@@ -221,26 +222,6 @@ impl Walk {
             self.name_losses(ledger);
         }
         Ok(())
-    }
-
-    /// Whether a writer has installed another manifest since; then the walk goes on in that one.
-    pub(super) async fn has_moved(&mut self) -> Result<bool> {
-        let found = contained(pinned_head(&self.context, &self.shard).await)?;
-        let Ok(Some((head, pin))) = found else { return Ok(false) };
-        let present = self.manifest.as_ref().map_or(0, |manifest| manifest.number);
-        if head.manifest == present || head.number < self.head.number || !self.count_move() {
-            return Ok(false);
-        }
-        if let Ok(manifest) = contained(self.context.load_manifest(&head).await)? {
-            self.introduce(&manifest);
-            self.manifest = Some(Arc::new(manifest));
-            self.hold(pin);
-            self.moved = true;
-            return Ok(true);
-        }
-        // Replaced again; or damaged, and then what is missing stays missing.
-        let again = contained(self.context.load_head().await)?;
-        Ok(matches!(again, Ok(Some((now, _))) if now.manifest != head.manifest))
     }
 
     /// The segment that holds `sequence`, and the topic's greatest time before the segment.
@@ -347,7 +328,10 @@ impl Walk {
 }
 
 /// The head on disk, with the manifest that it names pinned if a writer in this process has it.
-async fn pinned_head(context: &LogContext, live: &Shard) -> Result<Option<(Head, Arc<Manifest>)>> {
+pub(super) async fn pinned_head(
+    context: &LogContext,
+    live: &Shard,
+) -> Result<Option<(Head, Arc<Manifest>)>> {
     let mut tries = PIN_TRIES;
     loop {
         let pin = Arc::clone(&live.state().manifest);

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 const LOCK_FILE: &str = "lock";
-const DATABASE_SUFFIX: &str = ".redb";
+pub(super) const DATABASE_SUFFIX: &str = ".redb";
 pub(super) const TEMPORARY_SUFFIX: &str = ".new";
 const NAME_BYTES_MAX: usize = 64;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

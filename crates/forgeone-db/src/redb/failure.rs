@@ -1,7 +1,8 @@
 //! Translation of redb's and the operating system's failures into the project's error.
 
+use super::directory::DATABASE_SUFFIX;
 use super::disk::is_full;
-use forgeone_db_engine::{ClosedReason, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{ClosedReason, DatabaseName, Error, ErrorKind, Outcome, Result};
 use rustix::io::Errno;
 use std::any::Any;
 use std::io;
@@ -57,6 +58,23 @@ fn io_kind(error: &io::Error) -> ErrorKind {
 /// The error of a failed file operation.
 pub(super) fn from_io(error: io::Error, message: &'static str) -> Error {
     Error::new(io_kind(&error), message).with_source(error)
+}
+
+/// The error of a database file that cannot be opened, with what lies there and what to do.
+pub(super) fn cannot_open(error: io::Error, database: &DatabaseName) -> Error {
+    let what = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "a database file may not be opened; give this user the right to read and write it"
+        }
+        io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory => {
+            "what lies in the place of a database file is none; put the file back from a copy"
+        }
+        _ if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            "a symbolic link lies in the place of a database file, and none is followed; put the file there itself"
+        }
+        _ => "a database file cannot be opened",
+    };
+    from_io(error, what).with("file", format_args!("{database}{DATABASE_SUFFIX}"))
 }
 
 /// Whether redb has latched the file: nothing works on the handle until it is closed.

@@ -315,7 +315,7 @@ impl Files {
     /// The file of a database; `None` if there is none, or one without a byte, which holds no
     /// commit either.
     fn open_file(&self, name: &DatabaseName) -> Result<Option<Box<dyn DiskFile>>> {
-        let failed = |error| from_io(error, "a database file cannot be opened");
+        let failed = |error| failure::cannot_open(error, name);
         let access = match self.access {
             Access::Write => DiskAccess::Write,
             Access::Read => DiskAccess::Read,
@@ -331,7 +331,7 @@ impl Files {
     /// The file of a database, to be read past everything that is open.
     pub(super) fn open_to_check(&self, name: &DatabaseName) -> Result<Option<Box<dyn DiskFile>>> {
         let path = self.directory.database_file(name);
-        let failed = |error| from_io(error, "a database file cannot be opened");
+        let failed = |error| failure::cannot_open(error, name);
         match self.directory.disk().open(&path, DiskAccess::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
@@ -348,7 +348,8 @@ impl Files {
         let opened = self.open_database(file, &repaired, &slot.failures);
         let database = opened.map_err(|error| self.tell_writing_from_reading(name, error))?;
         if repaired.load(Ordering::Relaxed) {
-            self.note_recovery(name, start, unfinished);
+            let duration = self.options.timer.now().saturating_sub(start);
+            self.note_recovery(name, duration, unfinished);
         }
         Ok(Some(database))
     }
@@ -364,9 +365,9 @@ impl Files {
             .with_source(error)
     }
 
-    fn note_recovery(&self, name: &DatabaseName, start: Duration, unfinished_commits: u64) {
-        let duration = self.options.timer.now().saturating_sub(start);
-        let recovery = Recovery { database: name.clone(), duration, unfinished_commits };
+    fn note_recovery(&self, name: &DatabaseName, duration: Duration, unfinished_commits: u64) {
+        let database = name.clone();
+        let recovery = Recovery { database, duration, unfinished_commits, in_memory: false };
         lock(&self.recoveries).push(recovery);
     }
 
@@ -397,9 +398,31 @@ impl Files {
 
     fn open_reader(&self, name: &DatabaseName) -> Result<Option<ReadOnlyDatabase>> {
         match self.open_read_only(name, &self.builder()) {
-            Err(error) if is_unrecovered(&error) => self.recover_and_open(name),
+            Err(error) if is_unrecovered(&error) => match self.recover_and_open(name) {
+                Err(error) if error.kind() == ErrorKind::Denied => self.read_as_left(name, error),
+                opened => opened,
+            },
             opened => opened,
         }
+    }
+
+    /// A reader's way to a file that a crash left on a medium that refuses writes, with `denied`: what
+    /// the recovery would make of it is what its header says, and it is read from there.
+    fn read_as_left(&self, name: &DatabaseName, denied: Error) -> Result<Option<ReadOnlyDatabase>> {
+        self.forget_cached(name);
+        let start = self.options.timer.now();
+        let unfinished_commits =
+            self.open_to_check(name)?.map_or(0, |file| unfinished_commits(&*file));
+        let Ok(opened) = self.open_unrecovered(name) else { return Err(denied) };
+        let duration = self.options.timer.now().saturating_sub(start);
+        let database = name.clone();
+        let recovery = Recovery { database, duration, unfinished_commits, in_memory: true };
+        let mut recoveries = lock(&self.recoveries);
+        // It is opened again whenever it was closed to make room.
+        if !recoveries.iter().any(|one| one.in_memory && one.database == *name) {
+            recoveries.push(recovery);
+        }
+        Ok(opened)
     }
 
     /// Opens for reading, beside whatever else has the file open, with no cache.
@@ -423,7 +446,7 @@ impl Files {
     fn open_unrecovered(&self, name: &DatabaseName) -> Result<Option<ReadOnlyDatabase>> {
         let Some(file) = self.open_to_check(name)? else { return Ok(None) };
         check_version(&*file)?;
-        let overlay = Overlay::new(file)
+        let overlay = Overlay::watching(file)
             .and_then(|overlay| call_closed(&overlay).map(|()| overlay))
             .map_err(|error| from_io(error, "a database file cannot be read"))?;
         let mut builder = self.builder();
@@ -469,7 +492,7 @@ impl Files {
         let database = self.open_database(file, &Arc::default(), &Arc::default())?;
         let closed = guard(|| database.close()).map(|closed| closed.map(drop));
         settle(closed)?;
-        self.note_recovery(name, start, unfinished);
+        self.note_recovery(name, self.options.timer.now().saturating_sub(start), unfinished);
         Ok(())
     }
 

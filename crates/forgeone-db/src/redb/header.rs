@@ -23,7 +23,7 @@ const SLOT_OFFSETS: [usize; 2] = [64, 192];
 const TRANSACTION_OFFSET: usize = 104;
 /// The newest format version known here.
 const VERSION_KNOWN: u8 = 3;
-const HEADER_BYTES: usize = 320;
+pub(super) const HEADER_BYTES: usize = 320;
 
 /// The first bytes of a file; none if they cannot be read, or are not redb's.
 fn read(file: &dyn DiskFile) -> Option<[u8; HEADER_BYTES]> {

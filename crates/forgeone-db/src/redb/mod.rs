@@ -82,6 +82,9 @@ pub struct Recovery {
     /// being finished, else 0. None of them was acknowledged. A commit that was cut off earlier leaves
     /// no record, and is not counted.
     pub unfinished_commits: u64,
+    /// Whether it was not the file that was recovered: the medium refuses writes, so a reader sees the
+    /// recovered file through memory, and the next reader has it to do again.
+    pub in_memory: bool,
 }
 
 #[cfg(test)]

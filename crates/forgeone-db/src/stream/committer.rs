@@ -506,7 +506,7 @@ impl Writer {
             drafts.iter().map(|draft| self.section(draft)).collect::<Result<Vec<_>>>()?;
         let draft = BlockDraft {
             stamp: self.shared.next_stamp(),
-            time: self.shared.environment.now(),
+            time: self.shared.environment.now().in_calendar(),
             witnesses,
             topics: topics.clone(),
             sections,

@@ -278,12 +278,16 @@ impl Shard {
     }
 
     /// Takes the database out of use until the store is reopened, because of `damage` to what says
-    /// which of its records count. Nothing of it is changed on disk.
+    /// which of its records count, or because its file may not be used. Nothing of it is changed on
+    /// disk.
     pub(crate) fn isolate(&self, damage: &Error) {
-        let error = corrupt(
+        let error = corrupt(if damage.kind() == ErrorKind::Denied {
+            "the file of a database may not be used; others are unaffected: mend what is said of \
+             the file, then open the store again"
+        } else {
             "a database was found damaged when the store was opened; others are unaffected: \
-             see what verify says of it, then repair or salvage",
-        );
+             see what verify says of it, then repair or salvage"
+        });
         let error = self.context.locate(error).with("damage", damage);
         drop(self.isolated.set(error));
         *self.state_mut() = State::empty(self.context.database.as_str(), &self.layout);

@@ -103,7 +103,7 @@ impl<'a> StateView<'a> {
 
     /// The present time.
     pub(crate) fn now(&self) -> Timestamp {
-        self.shard.context().environment.now()
+        self.shard.context().environment.now().in_calendar()
     }
 
     /// The values of many keys of a family, in the order asked.

@@ -9,6 +9,7 @@
 )]
 
 mod beside;
+mod clock;
 mod compact;
 mod contain;
 mod events;
@@ -26,6 +27,7 @@ mod opening;
 mod promises;
 mod quarantine;
 mod quota;
+mod read_only_medium;
 mod recovered;
 mod repair;
 mod rotation;
@@ -33,6 +35,7 @@ mod rotation_crash;
 mod salvage;
 mod salvage_place;
 mod scrub;
+mod shard_files;
 mod stock;
 mod strict;
 mod support;

@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::input::{Line, Lines};
 use crate::output::say;
 use crate::store::Place;
+use crate::time;
 use chrono::{DateTime, Offset as _, Utc};
 use forgeone_db::NewLogEntry;
 use forgeone_db::logs::format::{FormatMode, FormatOptions, LineReader, ParsedLine};
@@ -99,7 +100,7 @@ fn source(args: LogsAppendArgs) -> Result<Source, Failure> {
     check_checkpoint_marker(marker.as_deref())?;
     let mode = if format == AppendFormat::Text { FormatMode::Text } else { FormatMode::Auto };
     let zone = zone.unwrap_or_else(|| Utc.fix());
-    let options = FormatOptions { mode, zone, year, ..FormatOptions::new(Utc::now()) };
+    let options = FormatOptions { mode, zone, year, ..FormatOptions::new(time::now()) };
     Ok(Source::Lines { topic, options, marker })
 }
 
@@ -124,7 +125,7 @@ impl Reader {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let arrival = self.input.read(&mut buffer);
-            let now = Utc::now();
+            let now = time::now();
             lines.set_now(now);
             if let Ok(Arrival::Bytes(bytes)) = arrival {
                 lines.push(buffer.get(..bytes).unwrap_or_default());
@@ -196,7 +197,7 @@ impl Reader {
                 line.drain(..3);
             }
             if !line.trim_ascii().is_empty() {
-                match entry::parse(&line, topic, self.severity, Utc::now()) {
+                match entry::parse(&line, topic, self.severity, time::now()) {
                     Ok(entry) => {
                         let bytes = line.len() + 1;
                         let time = (!entry.timestamp_assigned).then_some(entry.timestamp);

@@ -3,7 +3,8 @@
 use super::report::Report;
 use crate::exit::Failure;
 use crate::output::{Bytes, Shown};
-use chrono::{DateTime, Datelike as _, Utc};
+use crate::time::moment;
+use chrono::Datelike as _;
 use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::path::Path;
@@ -120,7 +121,7 @@ impl Clocks {
         const CHECK: &str = "clock";
         const REMEDY: &str = "set the clock, and keep it set over the network";
         let now = SystemTime::now();
-        let shown = DateTime::<Utc>::from(now);
+        let shown = moment(now);
         let detail = format!("it is {}", shown.format("%FT%TZ"));
         if !(2025..2100).contains(&shown.year()) {
             return report.fail(CHECK, detail, REMEDY);
@@ -131,8 +132,8 @@ impl Clocks {
             return report.warn(CHECK, format!("{detail}, and it jumped meanwhile"), REMEDY);
         }
         match newest(directory) {
-            Some((newest, path)) if newest > now + FUTURE_TOLERANCE => {
-                let ahead = DateTime::<Utc>::from(newest).format("%FT%TZ");
+            Some((newest, path)) if newest > now.checked_add(FUTURE_TOLERANCE).unwrap_or(now) => {
+                let ahead = moment(newest).format("%FT%TZ");
                 let detail = format!("{detail}, and {} is of {ahead}", Shown(&path));
                 report.warn(CHECK, detail, "set the clock: events would be older than those stored")
             }

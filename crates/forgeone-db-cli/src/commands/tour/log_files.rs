@@ -4,7 +4,7 @@ use super::sources::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Read, Records};
 use crate::commands::append::Summary;
 use crate::exit::Failure;
 use crate::output::{Shown, say};
-use chrono::Utc;
+use crate::time;
 use forgeone_db::NewLogEntry;
 use forgeone_db::logs::format::{FormatOptions, LineReader, ParsedLine};
 use forgeone_db::model::Severity;
@@ -55,7 +55,7 @@ pub(super) fn is_log(path: &Path, start: &[u8]) -> bool {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("log")) {
         return true;
     }
-    let mut lines = LineReader::new(FormatOptions::new(Utc::now()));
+    let mut lines = LineReader::new(FormatOptions::new(time::now()));
     lines.push(start);
     let (mut seen, mut timed) = (0, 0);
     // What is too long to be a line is no log; half a line at the end says nothing.
@@ -76,7 +76,7 @@ pub(super) fn read<S: FnMut(Records, &Read) -> Result<(), Failure>>(
     read: &mut Read,
     sink: &mut S,
 ) -> Result<(), Failure> {
-    let mut lines = LineReader::new(FormatOptions::new(Utc::now()));
+    let mut lines = LineReader::new(FormatOptions::new(time::now()));
     let mut batch = Batch { entries: Vec::new(), bytes: 0, topic, sink };
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 256 << 10];
@@ -134,7 +134,7 @@ impl<S: FnMut(Records, &Read) -> Result<(), Failure>> Batch<'_, S> {
         let severity = line.severity.unwrap_or_default();
         *read.logs.severities.entry(severity).or_default() += 1;
         self.bytes += line.line.len();
-        let time = line.timestamp.unwrap_or_else(Utc::now);
+        let time = line.timestamp.unwrap_or_else(time::now);
         let mut entry = NewLogEntry::new(self.topic, time, severity, line.line);
         entry.timestamp_assigned = line.timestamp.is_none();
         entry.line_end = line.end;

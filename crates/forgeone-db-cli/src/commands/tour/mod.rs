@@ -15,7 +15,7 @@ use crate::key_file::{Care, generate_key_file, read_key_file};
 use crate::output::{Shown, say};
 use crate::progress::Progress;
 use crate::store::Place;
-use chrono::Utc;
+use crate::time;
 use fold::{Folds, Item, Samples};
 use follower::Follower;
 use forgeone_db::model::Severity;
@@ -145,7 +145,7 @@ fn prepare(
 
 /// Makes a folder of its own for this tour.
 fn new_folder() -> Result<PathBuf, Failure> {
-    let date = Utc::now().format("%Y%m%d-%H%M%S");
+    let date = time::now().format("%Y%m%d-%H%M%S");
     let mut folder = PathBuf::from(format!("{TOUR_PREFIX}{date}"));
     if folder.exists() {
         folder = PathBuf::from(format!("{TOUR_PREFIX}{date}-{}", std::process::id()));

@@ -133,7 +133,7 @@ impl Slot {
         let public = public_key(&secret.exchange);
         let sealed = seal(&public, &secret.sealer, place, (wrapping, environment))?;
         let record = SlotRecord { kind, salt, public, sealed };
-        let created_at = environment.now();
+        let created_at = environment.now().in_calendar();
         let facts = SlotFacts { sealer: secret.sealer, created_at, label: label.to_owned() };
         Ok(Self { record, facts })
     }
