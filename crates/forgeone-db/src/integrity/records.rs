@@ -1,24 +1,14 @@
 //! Every record of every segment.
 
 use super::digest::DigestKey;
-<<<<<<< HEAD
+use super::moves::Moved;
 use super::report::{Finding, Ledger, REMEDY_LOST, VerifyDepth, contained};
 use super::walk::{Bounds, Hole, Walk};
 use crate::codec::corrupt;
 use crate::environment::Timestamp;
 use crate::log::{Floor, LostRange, SegmentRef, TOPIC_ID_MIN};
 use crate::stream::{RecordBatch, Segment, index_entries, read_lost};
-use forgeone_db_engine::{Result, mutant};
-=======
-use super::moves::Moved;
-use super::report::{Ledger, VerifyDepth, contained};
-use super::walk::{Bounds, Hole, Walk};
-use crate::codec::corrupt;
-use crate::environment::Timestamp;
-use crate::log::{Floor, SegmentRef, TOPIC_ID_MIN};
-use crate::stream::{RecordBatch, Segment, index_entries};
-use forgeone_db_engine::{Error, Result};
->>>>>>> rest
+use forgeone_db_engine::{Error, Result, mutant};
 use std::sync::Arc;
 
 const REMEDY: &str = "restore these records from a backup; all others are unaffected";
@@ -73,12 +63,8 @@ impl Walk {
                     let given_up = || self.floor_of(bounds.subject).map(Floor::time_max);
                     let before = before.map(|segment| segment.time_max()).or_else(given_up);
                     let before = before.unwrap_or(Timestamp::MIN);
-<<<<<<< HEAD
                     let before = (before, self.is_behind_loss(bounds.subject, reference.first));
-                    let place = Place { bounds, before, key };
-=======
                     let place = Place { bounds, reference: &reference, before, key };
->>>>>>> rest
                     next = self.check_segment(&segment, next, &place, ledger).await?;
                 }
                 Err(error) => {
@@ -102,11 +88,16 @@ impl Walk {
     ) -> Result<bool> {
         let keys = (&*self.context.topics, self.context.lineage);
         let kept = contained(read_lost(&self.reader(), keys, reference).await)?;
-        if kept.is_err() && self.has_moved().await? {
-            return Ok(false);
+        if let Err(error) = &kept {
+            match self.has_moved().await? {
+                Moved::On => return Ok(false),
+                Moved::TooOften if !self.has_segment(reference).await? => {
+                    return self.leave(reference, (next, reference.last), error, ledger).await;
+                }
+                _ => {}
+            }
         }
-        let (subject, to) = (lost.subject, reference.last);
-        self.holes.push(Hole { subject, from: next, to });
+        self.note_hole(lost.subject, (next, reference.last));
         if !mutant!("forget-what-is-lost") {
             ledger.add(self.lost_finding(lost));
         }
@@ -268,13 +259,8 @@ impl Walk {
 /// Where the walk through a segment is, and what it needs besides.
 struct Place<'a> {
     bounds: Bounds,
-<<<<<<< HEAD
+    reference: &'a SegmentRef,
     /// The topic's greatest time before the segment, and whether lost records may have had a greater.
     before: (Timestamp, bool),
-=======
-    reference: &'a SegmentRef,
-    /// The topic's greatest time before the segment.
-    before: Timestamp,
->>>>>>> rest
     key: &'a DigestKey,
 }
