@@ -276,6 +276,16 @@ pub(super) const MUTANTS: &[Mutant] = &[
         &[it("promises::")],
     ),
     mutant(
+        "believe-a-garbled-read",
+        "what was garbled on its way from the medium is given up for lost",
+        &[it("garbled::")],
+    ),
+    mutant(
+        "append-behind-what-may-come-right",
+        "records are stored behind lost ones that may come right again",
+        &[it("holes::")],
+    ),
+    mutant(
         "search-past-what-is-lost",
         "a search by time does not tell records whose times are lost",
         &[it("holes::")],

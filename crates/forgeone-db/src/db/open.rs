@@ -27,7 +27,7 @@ use crate::stream::{
 };
 use crate::system::SystemManager;
 use bytes::Bytes;
-use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Outcome, Result};
+use forgeone_db_engine::{DatabaseName, Engine, Error, ErrorKind, Outcome, Result, mutant};
 use std::sync::{Arc, Mutex};
 
 /// Shards of a new store whose options name no number.
@@ -288,7 +288,7 @@ impl Opening<'_> {
         for (kind, index) in shards_of(settings.shard_count) {
             let context = self.context(kind.shard_name(index)?);
             let shard = Arc::new(Shard::new(context, kind.layout(), caches.clone()));
-            let loaded = unless_damaged(&shard, shard.load().await)?;
+            let loaded = unless_damaged(&shard, self.load_for_writing(&shard).await)?;
             opened.push((shard, loaded.flatten()));
         }
         let shards: Vec<Arc<Shard>> = opened.iter().map(|(shard, _)| Arc::clone(shard)).collect();
@@ -351,6 +351,19 @@ impl Opening<'_> {
         let shard = Arc::new(Shard::new(context, layout, caches.clone()));
         let loaded = shard.load().await?;
         Ok((shard, loaded))
+    }
+
+    /// Loads a database whose records will be sealed. What seems to be lost of them is looked for once
+    /// more on the medium itself: what was garbled on its way from there must not be given up.
+    async fn load_for_writing(&self, shard: &Shard) -> Result<Option<Loaded>> {
+        let loaded = shard.load().await?;
+        let lost = |loaded: &Loaded| loaded.tail.iter().any(|block| !block.lost.is_empty());
+        if !loaded.as_ref().is_some_and(lost) || mutant!("believe-a-garbled-read") {
+            return Ok(loaded);
+        }
+        let Some(redb) = &self.redb else { return Ok(loaded) };
+        redb.reopen(&shard.context().database)?;
+        shard.load().await
     }
 
     async fn closed_if_readable(&self) -> Result<Vec<Witness>> {

@@ -344,7 +344,7 @@ impl BlockContext<'_> {
                 Err(error) => damaged.push(entry.locate(error)),
             }
         }
-        if body_end < stored.len() && damaged.is_empty() && lost.is_empty() {
+        if body_end < stored.len() && damaged.is_empty() {
             damaged.push(corrupt("a block is longer than its sections"));
         }
         Ok((Block { lost, ..header.into_block(hash, sections) }, damaged))

@@ -413,7 +413,12 @@ impl Files {
         let start = self.options.timer.now();
         let unfinished_commits =
             self.open_to_check(name)?.map_or(0, |file| unfinished_commits(&*file));
-        let Ok(opened) = self.open_unrecovered(name) else { return Err(denied) };
+        let opened = match self.open_unrecovered(name) {
+            // What the medium refused is not what is wrong with it then.
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Err(error),
+            Err(_) => return Err(denied),
+            Ok(opened) => opened,
+        };
         let duration = self.options.timer.now().saturating_sub(start);
         let database = name.clone();
         let recovery = Recovery { database, duration, unfinished_commits, in_memory: true };

@@ -9,7 +9,7 @@ use super::heal::Poison;
 use super::memory::Permit;
 use super::queue::Queue;
 use super::record::{Record, RecordBatch};
-use super::sealer::{SealLimits, SealState};
+use super::sealer::{SealLimits, SealState, set_losses_aside};
 use super::shard::Shard;
 use super::store::Shared;
 use super::transaction::{StateView, Told, Transaction, Unconditional, Undecided, undecided};
@@ -411,6 +411,7 @@ impl Writer {
         self.check_healable()?;
         self.shard.check()?;
         self.heal().await?;
+        set_losses_aside(self, &self.shared).await?;
         self.limits.wait_for_sealer(self, &self.shared).await
     }
 

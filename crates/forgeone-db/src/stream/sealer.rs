@@ -19,7 +19,7 @@ use super::tail::TailSection;
 use crate::environment::Timestamp;
 use crate::log::{Floor, Hash, Head, Manifest, TopicIntro};
 use crate::pool::run_blocking;
-use forgeone_db_engine::{Error, ErrorKind, Result, mutant};
+use forgeone_db_engine::{Error, ErrorKind, Outcome, Result, mutant};
 use futures::lock::MutexGuard;
 use garbage::{Garbage, collect_garbage, collect_orphans, dead_pieces};
 use pass::Pass;
@@ -402,6 +402,20 @@ async fn seal_if_room(writer: &Writer, shared: &Shared) -> Result<bool> {
         return seal(writer, shared).await;
     }
     Err(Error::new(ErrorKind::Full, "the disk is almost full; free space, then try again"))
+}
+
+/// Seals a database of whose newest records some are lost. Whether those are lost must not change once
+/// anything stands behind them that was stored without their ids and times.
+///
+/// # Errors
+/// As [`seal`], rejected; `Full` on a disk that is nearly full.
+pub(crate) async fn set_losses_aside(writer: &Writer, shared: &Shared) -> Result<()> {
+    if writer.shard().state().tail.lost().is_empty() || mutant!("append-behind-what-may-come-right")
+    {
+        return Ok(());
+    }
+    let sealed = seal_if_room(writer, shared).await;
+    sealed.map(drop).map_err(|error| error.with_outcome(Outcome::Rejected))
 }
 
 /// Seals a database unless it is poisoned; gives and notes what that failed with.

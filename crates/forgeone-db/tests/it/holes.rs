@@ -552,3 +552,61 @@ fn a_sealing_beside_what_is_lost_may_be_cut_off_at_every_write() {
         }
     }
 }
+
+#[test]
+fn once_anything_stands_behind_what_is_lost_it_stays_lost() {
+    let memory = unsealed();
+    bend(&memory, 3, Part::First);
+    let store = open(&memory);
+    // The id of a lost record, and a time between those of lost ones.
+    let lost = commit(3).remove(0);
+    let again = EventMessage { payload: "another".into(), ..lost.clone() };
+    store.store_event(&again).unwrap();
+    store.store_event(&EventMessage { timestamp: lost.timestamp, ..event("a", 900) }).unwrap();
+    // The block is gone, so that nothing that comes right in it can contradict what followed.
+    let kept = image(&memory, 1);
+    let block = |place: &(String, String, Vec<u8>)| place.0 == EVENTS && place.1 == "commits";
+    assert!(
+        kept.keys().filter(|place| block(place)).all(|place| place.2[..] > 3_u64.to_be_bytes()[..])
+    );
+    store.close().unwrap();
+    let store = open(&memory);
+    check_verified(&store, &[3]);
+    let found = store.get_event(lost.id);
+    assert_eq!(found.unwrap()[0].event.payload, "another");
+}
+
+#[test]
+fn a_query_that_goes_on_from_a_cursor_tells_what_was_lost_meanwhile() {
+    let memory = unsealed();
+    let store = open(&memory);
+    let pattern = || TopicPattern::new("a").unwrap();
+    let mut first = store.query_events(EventQuery::new(pattern()).limit(5)).unwrap();
+    assert_eq!(first.by_ref().map(Result::unwrap).count(), 5);
+    let cursor = first.cursor().unwrap().unwrap();
+    drop(first);
+    store.close().unwrap();
+    bend(&memory, 2, Part::First);
+    let store = open(&memory);
+    let rest = EventQuery::new(pattern()).cursor(cursor);
+    let (found, told) = read_as(&store, rest);
+    let wanted = numbers(1..=COMMITS);
+    let missing: BTreeSet<u64> = wanted.iter().filter(|seq| **seq > 5).copied().collect();
+    assert!(
+        missing.iter().all(|seq| found.contains(seq) || told.contains(seq)),
+        "{found:?} {told:?}"
+    );
+}
+
+#[test]
+fn an_id_that_one_topic_has_may_be_lost_in_another() {
+    let memory = MemoryEngine::new();
+    let store = open(&memory);
+    let (one, other) = (event("a", 1), EventMessage { topic: "b".into(), ..event("a", 1) });
+    store.store_events(&[one.clone(), other]).unwrap();
+    store.close().unwrap();
+    bend(&memory, 1, Part::Last);
+    let store = open(&memory);
+    let error = store.get_event(one.id).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}

@@ -15,6 +15,7 @@ mod contain;
 mod events;
 mod faults;
 mod full_disk;
+mod garbled;
 mod golden;
 mod holes;
 mod isolate;

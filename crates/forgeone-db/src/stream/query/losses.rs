@@ -1,7 +1,8 @@
 //! What a search by time has to tell before it begins: records of which nobody knows the times.
 
-use super::QuerySpec;
+use super::{Order, QuerySpec};
 use crate::log::LostRange;
+
 use crate::stream::shard::Shard;
 use forgeone_db_engine::mutant;
 use std::collections::VecDeque;
@@ -15,15 +16,19 @@ pub(super) struct Losses {
 
 impl Losses {
     /// Of a search by time, all that are in its range of numbers: any of them may be wanted, wherever
-    /// it begins and ends. Any other search meets them on its way, and one that goes on from a cursor
-    /// has told them.
+    /// it begins and ends. So is one that goes on from a cursor, oldest first: it finds its place by
+    /// time, and what is lost now may have been there when the cursor was made. Any other search
+    /// meets them on its way.
     pub(super) fn of(
         shard: &Shard,
         topic: u64,
         (spec, first, upto): (&QuerySpec, u64, u64),
     ) -> Self {
-        let by_time = spec.from.is_some() || spec.to.is_some();
-        if spec.cursor.is_some() || !by_time || mutant!("search-past-what-is-lost") {
+        let by_time = match spec.cursor {
+            Some(_) => spec.order == Order::Ascending,
+            None => spec.from.is_some() || spec.to.is_some(),
+        };
+        if !by_time || mutant!("search-past-what-is-lost") {
             return Self::default();
         }
         let lost = shard.lost_of(topic).into_iter();
