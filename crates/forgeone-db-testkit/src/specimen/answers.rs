@@ -83,7 +83,8 @@ impl Answers {
                 .map_err(|wrong| format!("logs {topic}: {wrong}"))?;
         }
         let all = TopicPattern::all();
-        verdict.one("topics", &self.topics, store.topics(&all).map(known))?;
+        let topics = store.topics(&all).map(known).map(|topics| self.with_unknown_times(topics));
+        verdict.one("topics", &self.topics, topics)?;
         verdict.one("settings", &self.settings, store.list_settings("").collect())?;
         verdict.one("history", &self.history, history(store))?;
         verdict.one("flags", &self.flags, store.list_flags().collect())?;
@@ -93,6 +94,17 @@ impl Answers {
         }
         verdict.one("an absent setting", &None, store.get_setting("absent"))?;
         Ok(verdict)
+    }
+}
+
+impl Answers {
+    /// Of a topic that has lost records nobody knows the greatest time: it may say so.
+    fn with_unknown_times(&self, mut topics: Vec<TopicInfo>) -> Vec<TopicInfo> {
+        for topic in topics.iter_mut().filter(|topic| topic.last_timestamp.is_none()) {
+            let truth = self.topics.iter().find(|truth| truth.topic == topic.topic);
+            topic.last_timestamp = truth.and_then(|truth| truth.last_timestamp);
+        }
+        topics
     }
 }
 
@@ -230,9 +242,12 @@ pub(crate) fn check_kind(error: &Error) -> Result<(), String> {
     }
 }
 
-/// The specimen's own topics.
+/// The specimen's own topics, but for how they are stored: a writer seals what it finds damaged.
 fn known(mut topics: Vec<TopicInfo>) -> Vec<TopicInfo> {
     topics.retain(|topic| EVENT_TOPICS.contains(&&*topic.topic));
+    for topic in &mut topics {
+        (topic.segments, topic.sealed_raw_bytes, topic.sealed_bytes) = (0, 0, 0);
+    }
     topics
 }
 

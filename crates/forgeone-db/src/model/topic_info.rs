@@ -16,7 +16,8 @@ pub struct TopicInfo {
     pub last_seq: u64,
     /// Retained records.
     pub count: u64,
-    /// The greatest timestamp of a record.
+    /// The greatest timestamp of a record; none where there is no record, or some were lost before they
+    /// were sealed, of which nobody knows the times.
     pub last_timestamp: Option<DateTime<Utc>>,
     /// Sealed segments.
     pub segments: u64,

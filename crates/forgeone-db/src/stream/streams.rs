@@ -458,13 +458,15 @@ fn info(topic: &Topic, shard: &Shard) -> TopicInfo {
     let segments = state.manifest.segments_of(topic.id);
     let (last_seq, time_max) = state.end_of(topic.id);
     let first_seq = state.manifest.first(topic.id);
+    // A lost record may have had a greater time.
+    let is_known = last_seq > 0 && !state.lost().any(|lost| lost.subject == topic.id);
     TopicInfo {
         topic: topic.name.clone(),
         shard: topic.shard,
         first_seq,
         last_seq,
         count: (last_seq + 1).saturating_sub(first_seq),
-        last_timestamp: if last_seq > 0 { time_max.to_datetime() } else { None },
+        last_timestamp: if is_known { time_max.to_datetime() } else { None },
         segments: segments.len() as u64,
         sealed_raw_bytes: segments.iter().map(|segment| segment.raw_bytes).sum(),
         sealed_bytes: segments.iter().map(crate::log::SegmentRef::stored_bytes).sum(),

@@ -11,7 +11,7 @@ use crate::support::{event, key, time};
 use forgeone_db::{
     Durability, Engine, Error, ErrorKind, EventMessage, EventQuery, KeyRotation, LogQuery,
     MemoryEngine, NewLogEntry, OpenMode, Outcome, QueryOrder, RedbManager, Severity, StartFrom,
-    StoreOptions, TopicKind, TopicPattern, VerifyDepth,
+    StoreOptions, TopicInfo, TopicKind, TopicPattern, VerifyDepth,
 };
 use forgeone_db_engine::faulty::{CommitFault, FaultPlan, Repeat};
 use forgeone_db_engine::{Batch, DatabaseName, FaultyEngine, Read, TableName};
@@ -558,6 +558,9 @@ fn once_anything_stands_behind_what_is_lost_it_stays_lost() {
     let memory = unsealed();
     bend(&memory, 3, Part::First);
     let store = open(&memory);
+    let newest = |topic: &TopicInfo| (topic.topic.clone(), topic.last_timestamp.is_some());
+    let known: Vec<_> = store.topics(&TopicPattern::all()).unwrap().iter().map(newest).collect();
+    assert_eq!(known, [("a".to_owned(), false), ("b".to_owned(), true)]);
     // The id of a lost record, and a time between those of lost ones.
     let lost = commit(3).remove(0);
     let again = EventMessage { payload: "another".into(), ..lost.clone() };
