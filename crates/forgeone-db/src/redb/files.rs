@@ -348,8 +348,7 @@ impl Files {
         let opened = self.open_database(file, &repaired, &slot.failures);
         let database = opened.map_err(|error| self.tell_writing_from_reading(name, error))?;
         if repaired.load(Ordering::Relaxed) {
-            let duration = self.options.timer.now().saturating_sub(start);
-            self.note_recovery(name, duration, unfinished);
+            self.note_recovery(name, start, unfinished);
         }
         Ok(Some(database))
     }
@@ -365,10 +364,14 @@ impl Files {
             .with_source(error)
     }
 
-    fn note_recovery(&self, name: &DatabaseName, duration: Duration, unfinished_commits: u64) {
-        let database = name.clone();
-        let recovery = Recovery { database, duration, unfinished_commits, in_memory: false };
+    fn note_recovery(&self, name: &DatabaseName, start: Duration, unfinished_commits: u64) {
+        let recovery = self.recovery(name, start, unfinished_commits);
         lock(&self.recoveries).push(recovery);
+    }
+
+    fn recovery(&self, name: &DatabaseName, start: Duration, unfinished_commits: u64) -> Recovery {
+        let duration = self.options.timer.now().saturating_sub(start);
+        Recovery { database: name.clone(), duration, unfinished_commits, in_memory: false }
     }
 
     fn open_database(
@@ -419,9 +422,8 @@ impl Files {
             Err(_) => return Err(denied),
             Ok(opened) => opened,
         };
-        let duration = self.options.timer.now().saturating_sub(start);
-        let database = name.clone();
-        let recovery = Recovery { database, duration, unfinished_commits, in_memory: true };
+        let recovery = self.recovery(name, start, unfinished_commits);
+        let recovery = Recovery { in_memory: true, ..recovery };
         let mut recoveries = lock(&self.recoveries);
         // It is opened again whenever it was closed to make room.
         if !recoveries.iter().any(|one| one.in_memory && one.database == *name) {
@@ -497,7 +499,7 @@ impl Files {
         let database = self.open_database(file, &Arc::default(), &Arc::default())?;
         let closed = guard(|| database.close()).map(|closed| closed.map(drop));
         settle(closed)?;
-        self.note_recovery(name, self.options.timer.now().saturating_sub(start), unfinished);
+        self.note_recovery(name, start, unfinished);
         Ok(())
     }
 

@@ -23,13 +23,26 @@ const SLOT_OFFSETS: [usize; 2] = [64, 192];
 const TRANSACTION_OFFSET: usize = 104;
 /// The newest format version known here.
 const VERSION_KNOWN: u8 = 3;
-pub(super) const HEADER_BYTES: usize = 320;
+const HEADER_BYTES: usize = 320;
+
+/// The first bytes of a file, which every commit changes before it uses any page again.
+pub(super) type Header = [u8; HEADER_BYTES];
+
+/// The first bytes of a file, whatever they are; zeros if there are fewer.
+///
+/// # Errors
+/// As the disk's.
+pub(super) fn read_any(file: &dyn DiskFile) -> io::Result<Header> {
+    let mut header = [0; HEADER_BYTES];
+    match file.read(0, &mut header) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok([0; HEADER_BYTES]),
+        read => read.map(|()| header),
+    }
+}
 
 /// The first bytes of a file; none if they cannot be read, or are not redb's.
-fn read(file: &dyn DiskFile) -> Option<[u8; HEADER_BYTES]> {
-    let mut header = [0; HEADER_BYTES];
-    file.read(0, &mut header).ok()?;
-    header.starts_with(&MAGIC).then_some(header)
+fn read(file: &dyn DiskFile) -> Option<Header> {
+    read_any(file).ok().filter(|header| header.starts_with(&MAGIC))
 }
 
 /// redb calls a newer format damage. A file is newer only if both of its commit slots say so

@@ -1,7 +1,7 @@
 //! A file of a disk that redb may open in any way, and that nothing is written to.
 
 use super::disk::DiskFile;
-use super::header::HEADER_BYTES;
+use super::header::{self, Header};
 use redb::{BackendError, StorageBackend};
 use std::collections::BTreeMap;
 use std::io;
@@ -17,8 +17,8 @@ const BLOCK_BYTES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: Box<dyn DiskFile>,
-    /// The header that must still be there after each read; empty if anything may.
-    header: Vec<u8>,
+    /// The header that must still be there after each read; none if anything may.
+    header: Option<Header>,
     state: Mutex<State>,
 }
 
@@ -33,18 +33,19 @@ impl Overlay {
     pub(super) fn new(file: Box<dyn DiskFile>) -> io::Result<Self> {
         let len = file.len()?;
         let state = Mutex::new(State { len, blocks: BTreeMap::new() });
-        Ok(Self { file, header: Vec::new(), state })
+        Ok(Self { file, header: None, state })
     }
 
     /// One that is read only as long as nobody writes to the file: what was written to is in memory, and
     /// would hide that. Every writer changes the header before it uses any page again.
     pub(super) fn watching(file: Box<dyn DiskFile>) -> io::Result<Self> {
-        let header = read_header(&*file)?;
-        Ok(Self { header, ..Self::new(file)? })
+        let header = header::read_any(&*file)?;
+        Ok(Self { header: Some(header), ..Self::new(file)? })
     }
 
     fn check_unchanged(&self) -> io::Result<()> {
-        if self.header.is_empty() || read_header(&*self.file)? == self.header {
+        let Some(header) = &self.header else { return Ok(()) };
+        if header::read_any(&*self.file)? == *header {
             return Ok(());
         }
         Err(io::Error::other("somebody has written to the file since it was opened; read again"))
@@ -62,13 +63,6 @@ impl Overlay {
         behind.fill(0);
         if from_file.is_empty() { Ok(()) } else { self.file.read(offset, from_file) }
     }
-}
-
-fn read_header(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
-    let bytes = file.len()?.min(HEADER_BYTES as u64);
-    let mut header = vec![0; usize::try_from(bytes).unwrap_or(HEADER_BYTES)];
-    file.read(0, &mut header)?;
-    Ok(header)
 }
 
 /// The blocks that bytes from `offset` on lie in: the number of each, where in it they begin, and how

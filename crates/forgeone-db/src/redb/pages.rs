@@ -6,15 +6,13 @@
 
 use super::failure::{self, guard};
 use super::files::Files;
+use super::header::{self, Header};
 use super::overlay::Overlay;
 use forgeone_db_engine::{DatabaseName, Error, ErrorKind, Result};
 use redb::{Builder, ConcurrencyMode};
-use std::io;
 
 /// What redb may keep of the file.
 const CACHE_BYTES: usize = 2 << 20;
-/// The header of a redb file, which every commit changes.
-const HEADER_BYTES: usize = 320;
 /// How often a check is made while the file is written to.
 const TRIES: u32 = 3;
 
@@ -36,14 +34,10 @@ pub(super) fn check(files: &Files, database: &DatabaseName) -> Result<Option<()>
     Ok(None)
 }
 
-fn read_header(files: &Files, database: &DatabaseName) -> Result<Option<[u8; HEADER_BYTES]>> {
+fn read_header(files: &Files, database: &DatabaseName) -> Result<Option<Header>> {
     let Some(file) = files.open_to_check(database)? else { return Ok(None) };
-    let mut header = [0; HEADER_BYTES];
-    match file.read(0, &mut header) {
-        Ok(()) => Ok(Some(header)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Some([0; HEADER_BYTES])),
-        Err(error) => Err(failure::from_io(error, "a database file cannot be read")),
-    }
+    let failed = |error| failure::from_io(error, "a database file cannot be read");
+    header::read_any(&*file).map(Some).map_err(failed)
 }
 
 fn check_once(files: &Files, database: &DatabaseName) -> Result<Option<()>> {
