@@ -7,7 +7,7 @@
 //! shredding, repair and salvage; every record must then be read as it was or told.
 
 use crate::stock::{engine as engine_of, image};
-use crate::support::{event, key, time};
+use crate::support::{event, time, unsealed_options as options};
 use forgeone_db::{
     Durability, Engine, Error, ErrorKind, EventMessage, EventQuery, KeyRotation, LogQuery,
     MemoryEngine, NewLogEntry, OpenMode, Outcome, QueryOrder, RedbManager, Severity, StartFrom,
@@ -24,16 +24,6 @@ const EVENTS: &str = "events_shard_0";
 const EACH: u64 = 3;
 /// Commits with records in a store.
 const COMMITS: u64 = 5;
-
-fn options(engine: Arc<dyn Engine>) -> StoreOptions {
-    StoreOptions::with_engine(engine)
-        .durability(Durability::None)
-        .mode(OpenMode::OpenOrCreate)
-        .key(key())
-        .shard_count(1)
-        // Nothing is sealed but by hand, so that the count of commits is the same in every run.
-        .seal_at(usize::MAX / 8, u64::MAX / 8)
-}
 
 fn open(memory: &MemoryEngine) -> RedbManager {
     RedbManager::open(options(Arc::new(memory.reopen()))).unwrap()

@@ -2,10 +2,10 @@
 //! read, keeps the keys that this needs, and tells of it. Without that, one damaged segment would
 //! mean that no key could ever be given up again. Contract lines I4, K4 and K5.
 
-use crate::support::{event, key};
+use crate::support::{event, unsealed_options as options};
 use forgeone_db::{
-    Durability, Engine, ErrorKind, EventMessage, EventQuery, KeyRotation, MemoryEngine, OpenMode,
-    RedbManager, StoreOptions, TopicKind, TopicPattern, VerifyDepth,
+    Durability, Engine, ErrorKind, EventMessage, EventQuery, KeyRotation, MemoryEngine,
+    RedbManager, TopicKind, TopicPattern, VerifyDepth,
 };
 use forgeone_db_engine::faulty::{CommitFault, FaultPlan, Repeat};
 use forgeone_db_engine::{
@@ -15,16 +15,6 @@ use futures::executor::block_on;
 use std::sync::Arc;
 
 const RECORDS: u64 = 40;
-
-fn options(engine: Arc<dyn Engine>) -> StoreOptions {
-    StoreOptions::with_engine(engine)
-        .durability(Durability::None)
-        .mode(OpenMode::OpenOrCreate)
-        .key(key())
-        .shard_count(1)
-        // Nothing is sealed but by hand, so that the count of commits is the same in every run.
-        .seal_at(usize::MAX / 8, u64::MAX / 8)
-}
 
 fn open(memory: &MemoryEngine) -> RedbManager {
     RedbManager::open(options(Arc::new(memory.reopen()))).unwrap()

@@ -1,9 +1,12 @@
 //! What the tests share: stores in temporary directories, and events.
 
 use chrono::{DateTime, TimeZone as _, Utc};
-use forgeone_db::{EventMessage, EventPriority, Key, OpenMode, RedbManager, StoreOptions};
+use forgeone_db::{
+    Durability, Engine, EventMessage, EventPriority, Key, OpenMode, RedbManager, StoreOptions,
+};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A raw key, so that key derivation costs nothing.
@@ -13,6 +16,17 @@ pub(crate) fn key() -> Key {
 
 pub(crate) fn options(path: &Path) -> StoreOptions {
     StoreOptions::new(path).mode(OpenMode::OpenOrCreate).key(key())
+}
+
+/// One shard on an engine in memory, of which nothing is sealed but by hand, so that the count of commits is
+/// the same in every run.
+pub(crate) fn unsealed_options(engine: Arc<dyn Engine>) -> StoreOptions {
+    StoreOptions::with_engine(engine)
+        .durability(Durability::None)
+        .mode(OpenMode::OpenOrCreate)
+        .key(key())
+        .shard_count(1)
+        .seal_at(usize::MAX / 8, u64::MAX / 8)
 }
 
 pub(crate) fn open(path: &Path) -> RedbManager {
