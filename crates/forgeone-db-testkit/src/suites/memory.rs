@@ -1,6 +1,8 @@
-//! A process of its own writes, seals, searches, reads, verifies and compacts one store at once,
-//! over data several times as large as the store's memory. What it takes beyond an idle process
-//! stays below `memory_max`. Even cases work with a tenth of the default, odd ones with the default.
+//! A process of its own writes, seals, searches, reads, verifies, scrubs and compacts one store and
+//! changes its keys at once, over data several times as large as the store's memory; closes it, has
+//! some of its pages bent, repairs and salvages it. What the process takes beyond an idle one stays
+//! below `memory_max` from beginning to end. Even cases work with a tenth of the default, odd ones
+//! with the default.
 
 mod load;
 
@@ -40,7 +42,9 @@ pub(crate) struct Load {
 struct Told {
     /// Most bytes resident when one small store had been opened, used and closed.
     idle: u64,
-    /// Most bytes resident at the end.
+    /// The same when the store under load had been closed.
+    loaded: u64,
+    /// The same at the end.
     peak: u64,
     done: load::Done,
 }
@@ -59,19 +63,23 @@ impl Suite for Memory {
         let told = under_load(memory_max, random.next()).map_err(|error| error.to_string())?;
         let taken = told.peak.saturating_sub(told.idle);
         let mib = |bytes: u64| bytes >> 20;
+        let loaded = mib(told.loaded.saturating_sub(told.idle));
         let figures = format!("{} MiB of {} MiB", mib(taken), mib(memory_max));
+        println!("memory: case {number}: {loaded} MiB under load");
         println!("memory: case {number}: {figures}, {:?}", told.done);
         if taken > memory_max {
             return Err(format!("the store took {figures}"));
         }
         told.done.check()?;
-        let [events, searches, reads, rounds] = told.done.counts();
+        let [events, searches, reads, rounds, whole, salvaged] = told.done.counts();
         Ok(Counts::from([
             ("loads", 1),
             ("events", events),
             ("searches", searches),
             ("reads", reads),
             ("verifications", rounds),
+            ("walks through the whole store", whole),
+            ("salvaged records", salvaged),
         ]))
     }
 }
@@ -100,7 +108,9 @@ pub(crate) fn load(arguments: &Load) -> Result<(), String> {
     load::warm_up(arguments)?;
     let idle = peak_memory()?;
     let done = load::run(arguments)?;
-    let told = Told { idle, peak: peak_memory()?, done };
+    let loaded = peak_memory()?;
+    load::mend(arguments, &done)?;
+    let told = Told { idle, loaded, peak: peak_memory()?, done };
     println!("{}", serde_json::to_string(&told).map_err(|error| error.to_string())?);
     Ok(())
 }

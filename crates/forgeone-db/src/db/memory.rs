@@ -4,7 +4,7 @@ use crate::stream::MemoryLimits;
 use forgeone_db_engine::{Error, ErrorKind, Result};
 
 /// The least that a store is opened with.
-const MEMORY_MIN: u64 = 48 << 20;
+pub(super) const MEMORY_MIN: u64 = 48 << 20;
 /// What every store needs whatever it may take: the stacks of its threads, and what the allocator
 /// keeps for each of them.
 const FIXED_BYTES: u64 = 36 << 20;

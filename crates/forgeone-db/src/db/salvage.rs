@@ -1,6 +1,7 @@
 //! Salvaging a store: what is left of a damaged one, in a new one.
 
 use super::database::Database;
+use super::memory::MEMORY_MIN;
 use super::unfinished::{Unfinished, check_apart, check_target, hold_source, is_unfinished_at};
 use super::unopened::{Unopened, close_unopened, open_unopened};
 use crate::integrity::Subject;
@@ -40,18 +41,18 @@ impl Database {
     ///
     /// # Errors
     /// As [`open`](Self::open) for what concerns directory, keyring and key of the damaged store;
-    /// `InUse` when a writer keeps it for longer than `source` waits, or another salvage writes to
-    /// `target`; `Invalid` for a `target` inside the damaged store's directory; `AlreadyExists` when
+    /// `Denied` when a file of it may not be read, which may well be whole; `InUse` when a writer keeps
+    /// it for longer than `source` waits, or another salvage writes to `target`; `Invalid` for a `target` inside the damaged store's directory; `AlreadyExists` when
     /// `target` is taken; what writing the new store fails with, which then is unfinished: a salvage
     /// into the same directory removes what is there and begins anew, while an engine must be a new
     /// one. Damage is no error but in the report.
     ///
     /// # Limits
-    /// Memory for a few MiB of records, the names of all topics, and the changes of settings. A
-    /// store whose keyring does not open cannot be salvaged. Of a database whose manifest is
-    /// damaged, sealed records are found by their own directories, and the report says of each topic
-    /// that there may have been more. A store on an engine of its own has no lock: nobody may write to
-    /// it meanwhile.
+    /// Memory as `target`'s [`memory_max`](StoreOptions::memory_max) says, for both stores; `source`'s
+    /// does not count. Beside it the names of all topics, and the changes of settings. A store whose
+    /// keyring does not open cannot be salvaged. Of a database whose manifest is damaged, sealed records
+    /// are found by their own directories, and the report says of each topic that there may have been
+    /// more. A store on an engine of its own has no lock: nobody may write to it meanwhile.
     pub async fn salvage(
         source: StoreOptions,
         target: StoreOptions,
@@ -67,12 +68,14 @@ impl Database {
     /// As [`salvage`](Self::salvage), and what `keep` fails with, which leaves the new store
     /// unfinished.
     pub async fn salvage_and_keep(
-        source: StoreOptions,
+        mut source: StoreOptions,
         target: StoreOptions,
         mut progress: impl FnMut(&SalvageProgress) + Send + 'static,
         keep: impl FnOnce(&SalvageReport) -> Result<()> + Send + 'static,
     ) -> Result<SalvageReport> {
         let environment = Arc::clone(&source.environment);
+        // It is read once, from beginning to end: memory is of use where the new store is written.
+        source.memory_max = MEMORY_MIN;
         let work = async move {
             check_apart(&source, &target)?;
             check_target(&target).await?;
@@ -103,6 +106,7 @@ impl Database {
             events: Arc::clone(self.events().streams()),
             logs: Arc::clone(self.logs().streams()),
             system: Arc::clone(core.writers.first().ok_or_else(missing)?),
+            request_bytes: core.shared.memory.requests.bytes_max(),
         };
         let mut report = salvage(subject, &target, progress).await?;
         report.fact = self.free_fact().await?;

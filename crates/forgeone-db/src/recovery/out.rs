@@ -10,7 +10,7 @@ use forgeone_db_engine::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Raw bytes that are collected before they are appended to the new store.
+/// Raw bytes that are collected at most before they are appended to the new store.
 const PENDING_BYTES_MAX: usize = 4 << 20;
 /// Damaged places kept in a report; more are only counted.
 const DAMAGE_MAX: usize = 10_000;
@@ -20,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) events: Arc<Streams>,
     pub(crate) logs: Arc<Streams>,
     pub(crate) system: Arc<Writer>,
+    /// Raw bytes of requests that it has memory for.
+    pub(crate) request_bytes: usize,
 }
 
 /// Is told from time to time how far a salvage has come.
@@ -208,7 +210,8 @@ impl<'a> Out<'a> {
                 pending.push((sequence, record));
             }
         }
-        if self.pending_bytes >= PENDING_BYTES_MAX { self.flush().await } else { Ok(()) }
+        let enough = PENDING_BYTES_MAX.min(self.target.request_bytes);
+        if self.pending_bytes >= enough { self.flush().await } else { Ok(()) }
     }
 
     /// Appends what was collected.

@@ -6,7 +6,7 @@ use crate::integrity::contained;
 use crate::log::{Block, Hash, LogContext, Manifest, SegmentRef, TopicIntro, Witness};
 use crate::piece::{Cache, PieceReader, list_pieces};
 use crate::stream::{Layout, RecordBatch, Segment, SegmentCache, Shard, decode_section};
-use forgeone_db_engine::{Error, Result};
+use forgeone_db_engine::{Error, ErrorKind, Result};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -27,12 +27,17 @@ pub(super) struct Source {
 impl Source {
     /// Finds head, manifest and blocks; tells `out` what of them is damaged. `None` if there is
     /// nothing at all.
+    ///
+    /// # Errors
+    /// `Denied` when the database's file may not be read.
     pub(super) async fn find(shard: &Shard, out: &mut Out<'_>) -> Result<Option<Self>> {
         let mut context = shard.context().clone();
         context.topics = Arc::new(context.topics.without_topics());
         let database = context.database.to_string();
         let head = match contained(context.load_head().await)? {
             Ok(head) => head.map(|(head, _)| head),
+            // What may not be read may well be whole: that is mended, not given up.
+            Err(error) if error.kind() == ErrorKind::Denied => return Err(error),
             Err(error) => {
                 out.damage(&database, &error);
                 None

@@ -119,3 +119,27 @@ fn what_is_no_file_in_the_place_of_the_system_database_is_named() {
         }
     }
 }
+
+/// A file that may not be read may well be whole, and a salvage without it would be taken for all
+/// there was: it ends instead, says what to do, and goes through when that is done.
+#[test]
+fn a_salvage_waits_for_a_file_that_it_may_not_read() {
+    let place = tempfile::tempdir().unwrap();
+    for (number, (replace, told)) in replacements(place.path()).into_iter().enumerate().skip(1) {
+        let path = place.path().join(format!("store.{number}"));
+        store(&path);
+        let (file, aside) = (path.join("events_shard_0.redb"), path.with_extension("aside"));
+        fs::rename(&file, &aside).unwrap();
+        replace(&file, &aside);
+        let target = place.path().join(format!("saved.{number}"));
+        let salvage = || RedbManager::salvage(options(&path), options(&target), |_| ());
+        let error = salvage().err().unwrap();
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{text}");
+        assert!(text.contains("events_shard_0.redb") && text.contains(told), "{text}");
+        assert!(RedbManager::open(options(&target).mode(OpenMode::Read)).is_err());
+        fs::remove_file(&file).unwrap();
+        fs::rename(&aside, &file).unwrap();
+        assert!(salvage().unwrap().is_complete());
+    }
+}

@@ -1,12 +1,18 @@
-//! The load: all that a store can be asked to do, at once.
+//! The load: all that a store can be asked to do, at once, and what is done with one that is closed.
 
 use super::Load;
 use crate::random::Random;
 use chrono::{TimeZone as _, Utc};
+use forgeone_db::redb::{RedbEngine, RedbOptions, StoreDirectory};
 use forgeone_db::{
-    EventMessage, EventPriority, EventQuery, Key, LogQuery, NewLogEntry, OpenMode, RedbManager,
-    Severity, StoreOptions, TopicPattern,
+    Durability, Error, ErrorKind, EventMessage, EventPriority, EventQuery, Key, KeyRotation,
+    LogQuery, NewLogEntry, OpenMode, RedbManager, ScrubOptions, Severity, StoreOptions,
+    TopicPattern, VerifyDepth, VerifyReport,
 };
+use forgeone_db_engine::{
+    Batch, DatabaseName, Direction, Engine as _, KeyRange, Projection, Read, TableName,
+};
+use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,17 +36,26 @@ pub(super) struct Done {
     searches: AtomicU64,
     reads: AtomicU64,
     rounds: AtomicU64,
+    /// Verifications at standard depth, rounds of a scrub and changes of data keys, beside all else.
+    whole: AtomicU64,
+    /// Indexes that a repair built anew.
+    rebuilt: AtomicU64,
+    /// Records that a salvage wrote, and ranges that it named lost.
+    salvaged: AtomicU64,
+    lost: AtomicU64,
 }
 
 impl Done {
-    pub(super) fn counts(&self) -> [u64; 4] {
-        [&self.events, &self.searches, &self.reads, &self.rounds].map(get)
+    pub(super) fn counts(&self) -> [u64; 6] {
+        let Self { events, searches, reads, rounds, whole, salvaged, .. } = self;
+        [events, searches, reads, rounds, whole, salvaged].map(get)
     }
 
     /// # Errors
     /// Something that belongs to the load was not done.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.counts().contains(&0) || get(&self.found) == 0 {
+        let more = [&self.found, &self.rebuilt, &self.lost];
+        if self.counts().contains(&0) || more.map(get).contains(&0) {
             return Err(format!("part of the load was not done: {self:?}"));
         }
         Ok(())
@@ -55,15 +70,15 @@ fn add(count: &AtomicU64, more: u64) {
     count.fetch_add(more, Ordering::Relaxed);
 }
 
-type Step = Result<(), forgeone_db::Error>;
+type Step = Result<(), Error>;
 
-fn open(arguments: &Load, name: &str) -> Result<RedbManager, forgeone_db::Error> {
-    RedbManager::open(
-        StoreOptions::new(arguments.place.join(name))
-            .mode(OpenMode::Create)
-            .key(Key::raw([7; 32]))
-            .memory_max(arguments.memory_max),
-    )
+fn open(arguments: &Load, name: &str) -> Result<RedbManager, Error> {
+    RedbManager::open(options(arguments, name).mode(OpenMode::Create))
+}
+
+fn options(arguments: &Load, name: &str) -> StoreOptions {
+    let options = StoreOptions::new(arguments.place.join(name)).key(Key::raw([7; 32]));
+    options.memory_max(arguments.memory_max)
 }
 
 /// Does a little of everything, one after another, so that the program's own pages are resident.
@@ -78,14 +93,15 @@ pub(super) fn warm_up(arguments: &Load) -> Result<(), String> {
             search(&store, &done, &mut random)?;
             read(&store, &done, &mut random)?;
             maintain(&store, &done, &mut random)?;
+            go_through(&store, &done, &mut random)?;
         }
         store.close()
     };
-    once().map_err(|error: forgeone_db::Error| format!("{error:?}"))
+    once().map_err(|error: Error| format!("{error:?}"))
 }
 
 pub(super) fn run(arguments: &Load) -> Result<Done, String> {
-    let failed = |error: forgeone_db::Error| format!("{error:?}");
+    let failed = |error: Error| format!("{error:?}");
     let store = open(arguments, "store").map_err(failed)?;
     let (done, ended) = (Done::default(), AtomicBool::new(false));
     let (store_ref, done_ref, ended_ref) = (&store, &done, &ended);
@@ -107,6 +123,7 @@ pub(super) fn run(arguments: &Load) -> Result<Done, String> {
             until_the_end(search, 1),
             until_the_end(read, 2),
             until_the_end(maintain, 3),
+            until_the_end(go_through, 4),
         ];
         let writers: Vec<_> = (0..WRITERS)
             .map(|thread| scope.spawn(move || write(store_ref, done_ref, arguments, thread)))
@@ -121,6 +138,46 @@ pub(super) fn run(arguments: &Load) -> Result<Done, String> {
     worked?;
     store.close().map_err(failed)?;
     Ok(done)
+}
+
+/// Has an index of the closed store damaged and repaired, and then records, and salvages the rest.
+pub(super) fn mend(arguments: &Load, done: &Done) -> Result<(), String> {
+    let failed = |error: Error| format!("{error:?}");
+    bend(arguments, "event_index").map_err(failed)?;
+    let plan = RedbManager::plan_store_repair(options(arguments, "store"), |_| {});
+    let plan = plan.map_err(failed)?;
+    let repaired = RedbManager::repair_store(options(arguments, "store"), &plan, |_| {});
+    add(&done.rebuilt, repaired.map_err(failed)?.rebuilt.len() as u64);
+    bend(arguments, "events").map_err(failed)?;
+    let [source, target] = ["store", "salvaged"].map(|name| options(arguments, name));
+    let salvaged = RedbManager::salvage(source, target, |_| {}).map_err(failed)?;
+    add(&done.salvaged, salvaged.topics.iter().map(|topic| topic.records).sum());
+    add(&done.lost, salvaged.topics.iter().map(|topic| topic.lost.len() as u64).sum());
+    Ok(())
+}
+
+/// Bends a byte of some values of a shard's table, below everything that could notice it.
+fn bend(arguments: &Load, table: &str) -> Step {
+    let directory = StoreDirectory::open(arguments.place.join("store"))?;
+    let engine = RedbEngine::open_writer(directory, RedbOptions::default())?;
+    let (database, table) = (DatabaseName::new("events_shard_1")?, TableName::new(table)?);
+    let scan = Read::Scan {
+        table: table.clone(),
+        range: KeyRange::all(),
+        direction: Direction::Forward,
+        projection: Projection::Entries,
+        entries_max: 3,
+        bytes_max: u64::MAX,
+    };
+    let page = block_on(engine.read(&database, scan))?.into_page()?;
+    let mut batch = Batch::new(database);
+    for entry in page.entries {
+        let mut value = entry.value.to_vec();
+        value.iter_mut().rev().take(1).for_each(|byte| *byte ^= 4);
+        batch.put(&table, entry.key.to_vec(), value);
+    }
+    block_on(engine.commit(batch, Durability::Sync))?;
+    block_on(engine.close())
 }
 
 fn write(store: &RedbManager, done: &Done, arguments: &Load, thread: u64) -> Step {
@@ -211,13 +268,33 @@ fn maintain(store: &RedbManager, done: &Done, random: &mut Random) -> Step {
         1 => store.seal()?,
         _ => {}
     }
-    let report = store.verify(forgeone_db::VerifyDepth::Quick, |_| {})?;
-    if !report.is_sound() {
-        return Err(forgeone_db::Error::new(
-            forgeone_db::ErrorKind::Corrupt,
-            "the store is damaged",
-        ));
-    }
+    check(&store.verify(VerifyDepth::Quick, |_| {})?)?;
     add(&done.rounds, 1);
     Ok(())
+}
+
+/// What reads or writes the whole store: each in turn.
+fn go_through(store: &RedbManager, done: &Done, _: &mut Random) -> Step {
+    match get(&done.whole) % 3 {
+        0 => check(&store.verify(VerifyDepth::Standard, |_| {})?)?,
+        1 => store.rotate_keys(KeyRotation::Data, |_| {})?,
+        _ => {
+            let once = ScrubOptions::default().bytes_per_second(0).rounds_max(1);
+            let scrubbed = store.scrub(once, |_| {})?.wait();
+            check(&scrubbed.last.ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "a scrub did not go through")
+                    .with("why", format_args!("{:?}", scrubbed.failed))
+            })?)?;
+        }
+    }
+    add(&done.whole, 1);
+    Ok(())
+}
+
+fn check(report: &VerifyReport) -> Step {
+    if report.is_sound() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, "the store is damaged")
+        .with("findings", format_args!("{:?}", report.findings)))
 }
