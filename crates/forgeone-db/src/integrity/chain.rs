@@ -86,7 +86,7 @@ impl Walk {
     }
 
     /// Nothing else may stand among the blocks, nor behind the head.
-    async fn check_end(&self, ledger: &mut Ledger<'_>) -> Result<()> {
+    async fn check_end(&mut self, ledger: &mut Ledger<'_>) -> Result<()> {
         let mut head = self.head.clone();
         loop {
             let found = contained(self.context.foreign_block(head.oldest, head.number).await)?;
@@ -100,7 +100,14 @@ impl Walk {
             };
             // A writer may have committed in between.
             match contained(self.context.load_head().await)?.ok().flatten() {
-                Some((now, _)) if now.number > head.number => head = now,
+                Some((now, _)) if now.number > head.number => {
+                    if !self.count_move() {
+                        let table = self.context.tables.commits.clone();
+                        self.tell_overtaken("the end of the blocks", Some(&table), ledger);
+                        return Ok(());
+                    }
+                    head = now;
+                }
                 _ => {
                     self.add(&error, ledger);
                     return Ok(());

@@ -9,8 +9,8 @@ use crate::db::Database;
 use crate::log::Manifest;
 use crate::options::{OpenMode, StoreOptions};
 use forgeone_db_engine::{
-    Batch, BoxFuture, Capability, DatabaseName, Durability, Engine, MemoryEngine, Page, Read,
-    ReadResult, Result, Usage,
+    Batch, BoxFuture, Capability, DatabaseName, Durability, Engine, MemoryEngine, Page, Projection,
+    Read, ReadResult, Result, Usage,
 };
 use futures::executor::block_on;
 use std::fmt;
@@ -87,14 +87,8 @@ fn tables(request: &Read) -> Vec<&str> {
     }
 }
 
-/// Verifies a store of two topics from a reader: whenever it reads from `table` of the database with
-/// the given index, what it asks for is gone, and a writer has installed what `change` makes of the
-/// manifest. Says also how often that was.
-fn verified(
-    database: usize,
-    gone: &'static str,
-    mut change: impl FnMut(&mut Manifest) + Send + 'static,
-) -> (VerifyReport, u64) {
+/// Verifies a store of two topics from a reader, which has the hook that is made for its writer.
+fn verified_beside(hook_for: impl FnOnce(&Arc<Database>) -> Hook) -> VerifyReport {
     let memory = MemoryEngine::new();
     let writer = options(Arc::new(memory.reopen()), OpenMode::Create);
     let store = Arc::new(block_on(Database::open(writer)).unwrap());
@@ -109,31 +103,47 @@ fn verified(
     let hook = Arc::new(Mutex::new(None));
     let moving = MovingEngine { memory: memory.reopen(), hook: Arc::clone(&hook) };
     let reader = block_on(Database::open(options(Arc::new(moving), OpenMode::Read))).unwrap();
+    *hook.lock().unwrap() = Some(hook_for(&store));
+    let report = block_on(reader.verify(VerifyDepth::Deep, |_| ())).unwrap();
+    *hook.lock().unwrap() = None;
+    report
+}
+
+/// Verifies: whenever the reader reads from `table` of the database with the given index, what it asks
+/// for is gone, and a writer has installed what `change` makes of the manifest. Says also how often that
+/// was.
+fn verified(
+    database: usize,
+    gone: &'static str,
+    mut change: impl FnMut(&mut Manifest) + Send + 'static,
+) -> (VerifyReport, u64) {
     let count = Arc::new(AtomicU64::new(0));
-    let (counter, other) = (Arc::clone(&count), Arc::clone(&store));
-    let watched = store.writers()[database].shard().context().database.clone();
-    let mut manifest = Manifest::clone(&store.writers()[database].shard().state().manifest);
-    *hook.lock().unwrap() = Some(Box::new(move |database: &DatabaseName, request: &Read| {
-        if *database != watched || !tables(request).contains(&gone) {
-            return false;
-        }
-        manifest.number += 1;
-        change(&mut manifest);
-        counter.fetch_add(1, Ordering::Relaxed);
-        // On a thread of its own: this one is at work in an executor.
-        std::thread::scope(|scope| {
-            let install = || {
+    let counter = Arc::clone(&count);
+    let report = verified_beside(|store| {
+        let other = Arc::clone(store);
+        let watched = store.writers()[database].shard().context().database.clone();
+        let mut manifest = Manifest::clone(&store.writers()[database].shard().state().manifest);
+        Box::new(move |database: &DatabaseName, request: &Read| {
+            if *database != watched || !tables(request).contains(&gone) {
+                return false;
+            }
+            manifest.number += 1;
+            change(&mut manifest);
+            counter.fetch_add(1, Ordering::Relaxed);
+            on_another_thread(|| {
                 let writer =
                     other.writers().iter().find(|w| w.shard().context().database == watched);
                 block_on(writer.unwrap().log().install(&manifest)).unwrap();
-            };
-            scope.spawn(install).join().unwrap();
-        });
-        true
-    }) as Hook);
-    let report = block_on(reader.verify(VerifyDepth::Deep, |_| ())).unwrap();
-    *hook.lock().unwrap() = None;
+            });
+            true
+        })
+    });
     (report, count.load(Ordering::Relaxed))
+}
+
+/// This thread is at work in an executor.
+fn on_another_thread(work: impl FnOnce() + Send) {
+    std::thread::scope(|scope| scope.spawn(work).join().unwrap());
 }
 
 fn left_out<'a>(report: &'a VerifyReport, what: &str) -> Vec<&'a super::Finding> {
@@ -205,4 +215,28 @@ fn what_is_still_named_after_it_could_not_be_read_is_damaged_however_busy_the_wr
     let (report, _) = verified(1, "event_index", |_| ());
     let damaged: Vec<_> = report.errors().filter_map(|one| one.index).collect();
     assert!(damaged.len() >= 3, "{report:#?}");
+}
+
+// I5: a walk ends however fast the writer, and a block that was committed meanwhile is nothing foreign.
+#[test]
+fn a_writer_that_commits_all_the_time_does_not_keep_a_verification_from_its_end() {
+    let count = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&count);
+    let report = verified_beside(|store| {
+        let other = Arc::clone(store);
+        Box::new(move |database: &DatabaseName, request: &Read| {
+            let is_keys = matches!(request, Read::Scan { projection: Projection::Keys, .. });
+            if database.as_str().starts_with("events") && is_keys && tables(request) == ["commits"]
+            {
+                let number = 100 + counter.fetch_add(1, Ordering::Relaxed);
+                on_another_thread(|| {
+                    block_on(other.events().publish(&event("topic", number))).unwrap();
+                });
+            }
+            false
+        })
+    });
+    assert!(report.is_sound(), "{report:#?}");
+    assert_eq!(left_out(&report, "the end of the blocks").len(), 1, "{report:#?}");
+    assert!(count.load(Ordering::Relaxed) < 1000);
 }
