@@ -21,7 +21,6 @@ use std::process::ExitCode;
 use suites::differential::Differential;
 use suites::histories::Histories;
 use suites::kill::{Kill, KillArguments};
-use suites::syscalls::Syscalls;
 
 /// Tries to lose, bend or break what a store holds.
 #[derive(Debug, Parser)]
@@ -86,7 +85,7 @@ fn main() -> ExitCode {
             campaign::run(&Kill { directory, cli }, &campaign)
         }
         Suites::Differential(arguments) => campaign::run(&Differential, &arguments),
-        Suites::Syscalls(arguments) => campaign::run(&Syscalls, &arguments),
+        Suites::Syscalls(arguments) => suites::syscalls::run(&arguments),
         Suites::Histories(arguments) => campaign::run(&Histories, &arguments),
         Suites::Worker(arguments) => return process::work(&arguments),
         Suites::Memory(arguments) => campaign::run(&suites::memory::Memory, &arguments),

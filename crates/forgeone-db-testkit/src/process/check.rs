@@ -83,7 +83,7 @@ fn read_topic(oracle: &mut Oracle, store: &RedbManager, topic: usize) -> Result<
     }
     // A worker that opened the store since has ended what was begun.
     let opened = oracle.opened;
-    oracle.shreds.retain(|(open, cycle)| *open != topic || *cycle >= opened);
+    oracle.shreds.retain(|(open, by)| *open != topic || by.cycle >= opened);
     let found = records(oracle, store, topic, before.read.max(floor))?;
     let mut read = before.read.max(floor);
     for (seq, name) in &found {

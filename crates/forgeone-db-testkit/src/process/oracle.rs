@@ -74,8 +74,8 @@ pub(crate) struct Oracle {
     pub(super) seen: Vec<(usize, u64, RecordName)>,
     /// The newest worker that opened the store.
     pub(super) opened: u32,
-    /// Shreds that nobody knows the end of: topic and worker.
-    pub(super) shreds: Vec<(usize, u32)>,
+    /// Shreds that nobody knows the end of, with their topics.
+    pub(super) shreds: Vec<(usize, OpName)>,
     /// Records and changes of state acknowledged.
     pub(crate) acked: u64,
     pub(crate) unknown_present: u64,
@@ -182,7 +182,7 @@ impl Oracle {
             return;
         }
         if let Op::Chore(Chore::Shred(topic)) = self.plan.op(op) {
-            self.shreds.push((topic, op.cycle));
+            self.shreds.push((topic, op));
         }
         self.ops.insert(op, Known { fate: Fate::Unknown, answers: Vec::new(), behind });
         self.fresh.push(op);
@@ -236,7 +236,8 @@ impl Oracle {
             Op::Chore(chore) => {
                 self.chores += 1;
                 if let Chore::Shred(topic) = chore {
-                    self.shreds.retain(|open| *open != (topic, op.cycle));
+                    // One thread sends them: what it sent before has had its effect by now, or never.
+                    self.shreds.retain(|(open, by)| (*open, by.cycle) != (topic, op.cycle));
                     let last = answers.first().map_or(0, |answer| answer.number);
                     if let Some(state) = self.topics.get_mut(topic) {
                         state.floor = state.floor.max(last);
@@ -257,9 +258,7 @@ impl Oracle {
             known.fate = Fate::Rejected;
             self.fresh.push(op);
         }
-        if let Op::Chore(Chore::Shred(topic)) = self.plan.op(op) {
-            self.shreds.retain(|open| *open != (topic, op.cycle));
-        }
+        self.shreds.retain(|(_, by)| *by != op);
         Ok(())
     }
 

@@ -1,21 +1,34 @@
 //! Errors of the operating system, from outside: `strace` makes one call of a worker fail, once or
-//! from then on, for each call that touches the store and each place of it in the run.
+//! from then on, for each kind of call that touches the store and each place of it in the run. Runs
+//! take turns among the kinds; of each kind, however few they are, they spread over all its places.
 //!
 //! Whatever fails, the worker ends by itself, without a panic and without hanging; what it had
 //! acknowledged is there afterwards, what it had refused is not, and the store verifies (contract
 //! O1, D1, D3, F1, F2, F4, C1). `strace` counts the calls of each thread by itself, so one fault
 //! may hit several threads, each at its own call of that number.
 
-use crate::campaign::{Counts, Suite};
+use crate::campaign::{self, Arguments, Counts, Suite};
 use crate::process::{Child, Depth, Errand, Oracle, Tolerance, check, options};
 use crate::random::Random;
 use forgeone_db::{OpenMode, RedbManager};
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-const CALLS: [&str; 9] =
-    ["pwrite64", "fdatasync", "fsync", "write", "ftruncate", "openat", "rename", "read", "pread64"];
+/// The calls that touch the store, and how many of each a busy thread of the worker makes in a run, as
+/// `strace` counted them: the places where a fault is put.
+static CALLS: [Call; 9] = [
+    Call { name: "pwrite64", failed: "pwrite64 failed", places: 400 },
+    Call { name: "fdatasync", failed: "fdatasync failed", places: 120 },
+    Call { name: "fsync", failed: "fsync failed", places: 7 },
+    Call { name: "ftruncate", failed: "ftruncate failed", places: 25 },
+    Call { name: "fallocate", failed: "fallocate failed", places: 3 },
+    Call { name: "openat", failed: "openat failed", places: 30 },
+    Call { name: "rename", failed: "rename failed", places: 7 },
+    Call { name: "unlink", failed: "unlink failed", places: 7 },
+    Call { name: "pread64", failed: "pread64 failed", places: 80 },
+];
 const ERRORS: [&str; 3] = ["EIO", "ENOSPC", "EDQUOT"];
 /// Whether the store is there already, and so what is hit first: its making or its opening.
 const STORES: [Before; 2] = [Before::Made, Before::Nothing];
@@ -24,9 +37,10 @@ const LASTING: [Lasts; 2] = [Lasts::Once, Lasts::ForEver];
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Files of a store with two shards, which faults are confined to.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "lock",
     "closed",
+    "reserve",
     "keyring.0",
     "keyring.1",
     "system.redb",
@@ -48,46 +62,76 @@ enum Lasts {
     ForEver,
 }
 
+#[derive(Debug)]
+struct Call {
+    name: &'static str,
+    /// What a run is counted as in which it failed.
+    failed: &'static str,
+    places: u64,
+}
+
+impl Call {
+    /// In how many ways it can fail: each error, once or for ever, in either store, at each place.
+    const fn faults(&self) -> u64 {
+        self.places * (LASTING.len() * STORES.len() * ERRORS.len()) as u64
+    }
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// As a campaign.
+pub(crate) fn run(arguments: &Arguments) -> io::Result<bool> {
+    let all: u64 = CALLS.iter().map(Call::faults).sum();
+    eprintln!("syscalls: {all} faults of {} calls to choose from", CALLS.len());
+    campaign::run(&Syscalls, arguments)
+}
+
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Syscalls;
+struct Syscalls;
 
 /// What fails in a case.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
-    call: &'static str,
+    call: &'static Call,
     error: &'static str,
     lasts: Lasts,
     before: Before,
     /// The how manieth call of a thread fails.
-    number: u64,
+    place: u64,
+    /// Whether a case with a lower number had the same.
+    is_again: bool,
 }
 
 impl Fault {
-    /// All faults, by number: each kind of fault at one call, then at another ...
-    fn of(number: u64) -> Self {
-        let mut rest = number;
-        let mut digit = |base: usize| {
-            let digit = rest % base as u64;
-            rest /= base as u64;
-            usize::try_from(digit).unwrap_or(0)
+    fn of(number: u64) -> Option<Self> {
+        let calls = CALLS.len() as u64;
+        let call = CALLS.get(index(number % calls))?;
+        let turn = number / calls;
+        let mut rest = spread(turn, call.faults());
+        let mut digit = |base: u64| {
+            let digit = rest % base;
+            rest /= base;
+            index(digit)
         };
-        Self {
-            call: CALLS.get(digit(CALLS.len())).copied().unwrap_or("fsync"),
-            lasts: LASTING.get(digit(LASTING.len())).copied().unwrap_or(Lasts::Once),
-            before: STORES.get(digit(STORES.len())).copied().unwrap_or(Before::Made),
-            error: ERRORS.get(digit(ERRORS.len())).copied().unwrap_or("EIO"),
-            number: place(rest),
-        }
+        Some(Self {
+            call,
+            lasts: *LASTING.get(digit(LASTING.len() as u64))?,
+            before: *STORES.get(digit(STORES.len() as u64))?,
+            error: ERRORS.get(digit(ERRORS.len() as u64))?,
+            place: rest + 1,
+            is_again: turn >= call.faults(),
+        })
     }
 
     fn runner(self, store: &Path, log: &Path) -> Vec<OsString> {
         let more = if self.lasts == Lasts::ForEver { "+" } else { "" };
         let inject =
-            format!("inject={}:error={}:when={}{more}", self.call, self.error, self.number);
+            format!("inject={}:error={}:when={}{more}", self.call.name, self.error, self.place);
         let mut words: Vec<OsString> = ["strace", "-f", "-qq", "-o"].map(OsString::from).into();
         words.push(log.into());
-        words.extend(["-e".into(), format!("trace={}", self.call).into()]);
+        words.extend(["-e".into(), format!("trace={}", self.call.name).into()]);
         words.extend(["-e".into(), inject.into(), "-P".into(), store.into()]);
         for file in FILES {
             for name in [file.to_owned(), format!("{file}.new")] {
@@ -98,10 +142,16 @@ impl Fault {
     }
 }
 
-/// Calls in an order that does not stay in the opening for long: 1, 18, 35, 52, 9 ... up to 60, each
-/// once, and then as many more.
-fn place(turn: u64) -> u64 {
-    turn / 60 * 60 + turn * 17 % 60 + 1
+fn index(digit: u64) -> usize {
+    usize::try_from(digit).unwrap_or_default()
+}
+
+/// The numbers below `end`, each once in `end` turns, in steps of about the golden section: however
+/// few turns there are, what they hit lies evenly.
+fn spread(turn: u64, end: u64) -> u64 {
+    let is_coprime = |step: &u64| (2..=*step).all(|by| step % by != 0 || end % by != 0);
+    let step = (end * 618 / 1000..).find(is_coprime).unwrap_or(1);
+    turn % end * step % end
 }
 
 impl Suite for Syscalls {
@@ -114,29 +164,17 @@ impl Suite for Syscalls {
     }
 
     fn reaches(&self) -> (u64, Vec<&'static str>) {
-        let names = vec![
-            "pwrite64 failed",
-            "fdatasync failed",
-            "fsync failed",
-            "write failed",
-            "ftruncate failed",
-            "openat failed",
-            "rename failed",
-            "read failed",
-            "pread64 failed",
-            "refused",
-            "acked writes",
-        ];
-        (1_000, names)
+        let calls = CALLS.iter().map(|call| call.failed);
+        (1_000, calls.chain(["refused", "acked writes"]).collect())
     }
 
     fn case(&self, number: u64, random: Random) -> Result<Counts, String> {
-        let fault = Fault::of(number);
-        run(fault, random).map_err(|what| format!("{fault:?}: {what}"))
+        let fault = Fault::of(number).ok_or("there is no such fault")?;
+        run_with(fault, random).map_err(|what| format!("{fault:?}: {what}"))
     }
 }
 
-fn run(fault: Fault, mut random: Random) -> Result<Counts, String> {
+fn run_with(fault: Fault, mut random: Random) -> Result<Counts, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let store = directory.path().join("store");
     let log = directory.path().join("log");
@@ -166,8 +204,9 @@ fn run(fault: Fault, mut random: Random) -> Result<Counts, String> {
         ("unknown not found", oracle.unknown_absent),
         ("refused", oracle.rejected),
     ]);
+    counts.insert("different faults", u64::from(!fault.is_again));
     if hits > 0 {
-        counts.insert(failed(fault.call), 1);
+        counts.insert(fault.call.failed, 1);
     } else {
         counts.insert("faults behind the last call", 1);
     }
@@ -197,31 +236,29 @@ fn worker(
     }
 }
 
-fn failed(call: &str) -> &'static str {
-    match call {
-        "pwrite64" => "pwrite64 failed",
-        "fdatasync" => "fdatasync failed",
-        "fsync" => "fsync failed",
-        "write" => "write failed",
-        "ftruncate" => "ftruncate failed",
-        "openat" => "openat failed",
-        "rename" => "rename failed",
-        "read" => "read failed",
-        _ => "pread64 failed",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fault, place};
+    use super::{CALLS, Call, Fault, spread};
     use std::collections::BTreeSet;
 
     #[test]
-    fn each_call_gets_its_turn_and_each_fault_its_number() {
-        let places: BTreeSet<u64> = (0..120).map(place).collect();
-        assert!(places.into_iter().eq(1..=120));
-        let faults: BTreeSet<String> =
-            (0..108 * 60).map(|number| format!("{:?}", Fault::of(number))).collect();
-        assert_eq!(faults.len(), 108 * 60);
+    fn every_fault_has_its_turn_once() {
+        let most = CALLS.iter().map(Call::faults).max().unwrap_or(0) * CALLS.len() as u64;
+        let first = (0..most).filter_map(Fault::of).filter(|fault| !fault.is_again);
+        let faults: BTreeSet<String> = first.clone().map(|fault| format!("{fault:?}")).collect();
+        let all: u64 = CALLS.iter().map(Call::faults).sum();
+        assert_eq!(faults.len() as u64, all);
+        assert_eq!(first.count() as u64, all);
+    }
+
+    #[test]
+    fn a_few_turns_lie_evenly() {
+        for call in &CALLS {
+            let mut hit: Vec<u64> = (0..12).map(|turn| spread(turn, call.faults())).collect();
+            hit.sort_unstable();
+            let ends = hit.iter().skip(1).copied().chain([call.faults()]);
+            let widest = hit.iter().zip(ends).map(|(from, to)| to - from).max();
+            assert!(widest < Some(call.faults() / 4), "{}: {hit:?}", call.name);
+        }
     }
 }
