@@ -149,8 +149,9 @@ fn index(digit: u64) -> usize {
 /// The numbers below `end`, each once in `end` turns, in steps of about the golden section: however
 /// few turns there are, what they hit lies evenly.
 fn spread(turn: u64, end: u64) -> u64 {
-    let is_coprime = |step: &u64| (2..=*step).all(|by| step % by != 0 || end % by != 0);
-    let step = (end * 618 / 1000..).find(is_coprime).unwrap_or(1);
+    let divides_both = |by: u64, step: u64| step.is_multiple_of(by) && end.is_multiple_of(by);
+    let is_coprime = |step: &u64| !(2..=*step).any(|by| divides_both(by, *step));
+    let step = (end * 618 / 1000..end).find(is_coprime).unwrap_or(1);
     turn % end * step % end
 }
 
